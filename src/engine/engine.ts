@@ -1,0 +1,110 @@
+/**
+ * What an engine is: a checkpoint made ready on a device. Decoding and transcription see nothing else of it.
+ *
+ * Engines: reference (plain loops, tests), cpu (onnxruntime-node in worker threads). Every engine passes
+ * test/contract/engine-contract.ts.
+ */
+import type { ModelDimensions } from "../model/index.ts";
+import type { ComputeDType, Tensor } from "../tensor/index.ts";
+import type { TokenRules } from "./token-rules.ts";
+
+/** Encoded windows of audio, kept where the engine likes them. */
+export interface AudioState {
+  /** Number of windows. */
+  readonly batch: number;
+  /** Frees the memory; the state cannot be used afterwards. Safe to call twice. */
+  dispose(): void;
+}
+
+/** One token sequence to be generated greedily. */
+export interface GenerateRequest {
+  /** Index of the window in the audio state. */
+  readonly window: number;
+  /** Tokens before the first generated one: [context] startoftranscript [language task] [notimestamps]. */
+  readonly prompt: readonly number[];
+  /** Index in `prompt` of startoftranscript, where the no-speech probability is read (facts 2.4.4). */
+  readonly sotIndex: number;
+  /** Id of the no-speech token. */
+  readonly noSpeech: number;
+  readonly rules: TokenRules;
+  /** Most tokens to generate; the prompt and these must fit nTextCtx. */
+  readonly maxNewTokens: number;
+}
+
+export interface Generated {
+  /** Generated ids, without prompt and without endoftext. */
+  readonly tokens: Int32Array;
+  /** Log-probability of each token after the rules; has one more entry, for endoftext, if `stop` is "eot". */
+  readonly tokenLogprobs: Float32Array;
+  /** Probability of the no-speech token at startoftranscript, before any rule. */
+  readonly noSpeechProb: number;
+  /** Why it ended: the model said so, or `maxNewTokens`. */
+  readonly stop: "eot" | "length";
+}
+
+/** One token sequence of the general path. */
+export interface DecoderRow {
+  /** Index of the window in the audio state. Every window has the same number of rows, and they lie together. */
+  readonly window: number;
+  /** First tokens; the same number for every row. */
+  readonly prompt: readonly number[];
+}
+
+/** Token sequences under way, with their caches. */
+export interface DecoderState {
+  readonly rows: number;
+  /** Tokens cached in each row. */
+  readonly length: number;
+  /** Frees the memory; safe to call twice. The audio state is not touched. */
+  dispose(): void;
+}
+
+export interface Engine {
+  readonly dimensions: ModelDimensions;
+  /** "cpu", "reference" ... */
+  readonly device: string;
+  readonly dtype: ComputeDType;
+  /** How many windows the engine computes side by side: batches of a multiple of this keep it busy. */
+  readonly parallelism: number;
+
+  /**
+   * Encodes windows.
+   * @param mel log-Mel [batch, nMels, 2 * nAudioCtx]; may be transferred to the device and must not be used again
+   * @throws {ShapeError} for other dims
+   */
+  encode(mel: Tensor): Promise<AudioState>;
+
+  /**
+   * Greedy generation for all rows in one call, rules applied on the device: the hot path. A row's result does not depend
+   * on its batch mates.
+   * @returns one result a request, in order
+   */
+  generate(audio: AudioState, requests: readonly GenerateRequest[]): Promise<Generated[]>;
+
+  /**
+   * The general path, for whatever wants the logits: detection, beams, sampling.
+   * @param at positions in the prompt whose logits are wanted; default the last one
+   * @returns the state, and logits [rows, at.length, nVocab]
+   */
+  startDecoder(
+    audio: AudioState,
+    rows: readonly DecoderRow[],
+    at?: readonly number[],
+  ): Promise<{ state: DecoderState; logits: Float32Array }>;
+
+  /**
+   * Adds one token to each row.
+   * @param tokens [rows]
+   * @returns logits [rows, nVocab]
+   */
+  step(state: DecoderState, tokens: Int32Array): Promise<Float32Array>;
+
+  /**
+   * Makes row i a copy of what row `from[i]` was: beams. Rows must stay with their window.
+   * @param from [rows]
+   */
+  reorder(state: DecoderState, from: Int32Array): Promise<void>;
+
+  /** Frees everything and ends the workers; states made by the engine are gone with it. Safe to call twice. */
+  dispose(): Promise<void>;
+}

@@ -1,0 +1,131 @@
+/**
+ * The error classes that a caller may want to catch; everything else is a TypeError, RangeError or SyntaxError.
+ *
+ * Wording: the action that failed, the object in double quotes, what was found, what was wanted; no full stop. A remedy,
+ * when one is known, goes on its own line after `Hint: `; `withHint` puts it there.
+ */
+
+/** Appends a remedy to a message, on a line of its own. */
+export function withHint(message: string, hint: string | undefined): string {
+  return hint === undefined ? message : `${message}\nHint: ${hint}`;
+}
+
+/** A tensor has other dims than the code reading it was told. */
+export class ShapeError extends RangeError {
+  override readonly name = "ShapeError";
+  constructor(
+    readonly parameter: string,
+    readonly expected: string,
+    readonly actual: string,
+  ) {
+    super(`"${parameter}" has dims ${actual}, expected ${expected}`);
+  }
+}
+
+/** An audio file, URL or buffer cannot be opened: missing, a folder, not readable, refused by the server. */
+export class InputError extends Error {
+  override readonly name: string = "InputError";
+  constructor(
+    readonly input: string,
+    reason: string,
+    options?: ErrorOptions & { hint?: string },
+  ) {
+    super(withHint(`Cannot read "${input}": ${reason}`, options?.hint), options);
+  }
+}
+
+/** Bytes were read, and no decoder makes audio of them. */
+export class UnsupportedAudioError extends InputError {
+  override readonly name = "UnsupportedAudioError";
+}
+
+/** A checkpoint is damaged, incomplete, or not a Whisper checkpoint. `problems` lists every fault found. */
+export class CheckpointError extends Error {
+  override readonly name: string = "CheckpointError";
+  constructor(
+    readonly path: string,
+    readonly problems: readonly string[],
+    options?: ErrorOptions & { hint?: string },
+  ) {
+    const list = problems.length === 1 ? ` ${problems[0]}` : problems.map((problem) => `\n  - ${problem}`).join("");
+    super(withHint(`Cannot load checkpoint "${path}":${list}`, options?.hint), options);
+  }
+}
+
+/** A safetensors file breaks its format. `byteOffset` says where. */
+export class CheckpointSyntaxError extends CheckpointError {
+  override readonly name = "CheckpointSyntaxError";
+  constructor(
+    path: string,
+    problem: string,
+    readonly byteOffset: number,
+    options?: ErrorOptions & { hint?: string },
+  ) {
+    super(path, [problem], options);
+  }
+}
+
+/** A model or one of its files cannot be had: unknown name, not on the hub, no network, not cached, wrong checksum. */
+export class HubError extends Error {
+  override readonly name = "HubError";
+  constructor(
+    readonly repository: string,
+    reason: string,
+    options?: ErrorOptions & { hint?: string; status?: number },
+  ) {
+    super(withHint(`Cannot get model "${repository}": ${reason}`, options?.hint), options);
+    this.status = options?.status;
+  }
+  /** HTTP status, where a server answered. */
+  readonly status: number | undefined;
+}
+
+/** The device asked for cannot be used on this machine. */
+export class EngineUnavailableError extends Error {
+  override readonly name = "EngineUnavailableError";
+  constructor(
+    readonly engine: string,
+    readonly reason: string,
+    options?: ErrorOptions & { hint?: string },
+  ) {
+    super(withHint(`Cannot use engine "${engine}": ${reason}`, options?.hint), options);
+  }
+}
+
+/** An option has a name or a value that does not exist; the message lists what does. */
+export class OptionError extends RangeError {
+  override readonly name = "OptionError";
+  constructor(
+    readonly option: string,
+    message: string,
+    options?: ErrorOptions & { hint?: string },
+  ) {
+    super(withHint(message, options?.hint), options);
+  }
+}
+
+/** Quotes a value of any kind for a message, cut to a readable length. */
+export function quote(value: unknown): string {
+  const text = typeof value === "string" ? value : (JSON.stringify(value) ?? String(value));
+  return `"${text.length > 80 ? `${text.slice(0, 77)}...` : text}"`;
+}
+
+/** Throws an OptionError that lists the accepted values, unless `value` is one of them. */
+export function assertOneOf<T extends string>(
+  option: string,
+  value: unknown,
+  accepted: readonly T[],
+): asserts value is T {
+  if (!accepted.includes(value as T)) {
+    throw new OptionError(option, `Unknown ${option} ${quote(value)}, expected one of ${accepted.join(", ")}`);
+  }
+}
+
+/** Throws an OptionError that lists the accepted names, if `options` has a key that is not among them. */
+export function assertKnownOptions(where: string, options: object, accepted: readonly string[]): void {
+  for (const key of Object.keys(options)) {
+    if (!accepted.includes(key)) {
+      throw new OptionError(key, `Unknown option "${key}" of ${where}, expected one of ${accepted.join(", ")}`);
+    }
+  }
+}

@@ -1,0 +1,20 @@
+export { crossCaches, encoder } from "./encoder.ts";
+export { decoderStep } from "./decoder.ts";
+export {
+  isMultilingual,
+  numLanguages,
+  parameterCount,
+  windowFrames,
+  type ModelDimensions,
+} from "./dimensions.ts";
+export type { CrossCache, Ops, SelfCache } from "./ops.ts";
+export {
+  decoderParameters,
+  encoderParameters,
+  parameterDims,
+  type ConvParameters,
+  type LinearParameters,
+  type NormParameters,
+  type ParameterSource,
+  type StoredParameter,
+} from "./parameters.ts";

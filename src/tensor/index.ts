@@ -1,0 +1,9 @@
+export { assertShape, sizeOf, tensor, type Tensor } from "./tensor.ts";
+export {
+  BYTES_PER_ELEMENT,
+  float16ToFloat32,
+  float32ToFloat16,
+  toFloat32,
+  type ComputeDType,
+  type StoredDType,
+} from "./dtype.ts";

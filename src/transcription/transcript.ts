@@ -1,0 +1,55 @@
+/** What a transcription gives: one type for the library, the command line, servers and files. Times are in seconds. */
+
+export interface Word {
+  readonly start: number;
+  readonly end: number;
+  /** With its leading space, as openai/whisper has it: joined words are the text. */
+  readonly word: string;
+  readonly probability: number;
+}
+
+export interface Segment {
+  /** 0, 1, 2 ... */
+  readonly id: number;
+  readonly start: number;
+  readonly end: number;
+  /** With its leading space: joined segments are the text of the transcript. */
+  readonly text: string;
+  /** Text tokens, and timestamps where the algorithm keeps them. */
+  readonly tokens: readonly number[];
+  readonly temperature: number;
+  /** Mean log-probability of the tokens of the window it was decoded in, endoftext included. */
+  readonly avgLogprob: number;
+  /** UTF-8 bytes of the text over its zlib-compressed bytes: above 2.4 it probably repeats itself. */
+  readonly compressionRatio: number;
+  /** Probability that the window it was decoded in holds no speech. */
+  readonly noSpeechProb: number;
+  /** Code of the language, where it may differ from the transcript's: detected per window. */
+  readonly language?: string;
+  readonly words?: readonly Word[];
+  readonly speaker?: string;
+}
+
+/** A piece of text as the Hugging Face pipeline gives it: `end` is null if the model never closed it. */
+export interface TranscriptChunk {
+  readonly timestamp: readonly [start: number, end: number | null];
+  readonly text: string;
+  /** Code of the language; only where asked. */
+  readonly language?: string;
+}
+
+export interface Transcript {
+  /** Not stripped: begins with the model's own leading space. */
+  readonly text: string;
+  /** Code: "en", "de" ... */
+  readonly language: string;
+  /** Probability of the language where it was detected; null where it was given. */
+  readonly languageProbability: number | null;
+  /** Of the audio, in seconds. */
+  readonly duration: number;
+  readonly segments: readonly Segment[];
+  /** Only where timestamps or languages were asked for. */
+  readonly chunks?: readonly TranscriptChunk[];
+  /** What the user should know: audio that could only be read in part, options without effect, text cut at the limit. */
+  readonly warnings: readonly string[];
+}
