@@ -12,6 +12,8 @@ import type { TokenRules } from "./token-rules.ts";
 export interface AudioState {
   /** Number of windows. */
   readonly batch: number;
+  /** The encoder's output [batch, nAudioCtx, nAudioState], where `encode` was asked to keep it. */
+  readonly features: Tensor | null;
   /** Frees the memory; the state cannot be used afterwards. Safe to call twice. */
   dispose(): void;
 }
@@ -69,10 +71,11 @@ export interface Engine {
 
   /**
    * Encodes windows.
-   * @param mel log-Mel [batch, nMels, 2 * nAudioCtx]; may be transferred to the device and must not be used again
+   * @param mel log-Mel [batch, nMels, 2 * nAudioCtx]; not modified
+   * @param options `keepFeatures`: also give the encoder's output, which decoding does not need
    * @throws {ShapeError} for other dims
    */
-  encode(mel: Tensor): Promise<AudioState>;
+  encode(mel: Tensor, options?: { keepFeatures?: boolean }): Promise<AudioState>;
 
   /**
    * Greedy generation for all rows in one call, rules applied on the device: the hot path. A row's result does not depend

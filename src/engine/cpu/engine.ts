@@ -1,0 +1,306 @@
+/**
+ * The cpu engine: graphs of our own on onnxruntime-node, in worker threads.
+ *
+ * Windows are spread over workers of one thread each, which beats one session of several threads (docs/engines.md); a single
+ * window gets a worker with all the threads. Workers start when they are first needed.
+ */
+import { availableParallelism } from "node:os";
+
+import { EngineUnavailableError, OptionError } from "../../errors.ts";
+import { parameterDims, windowFrames, type ModelDimensions, type ParameterSource } from "../../model/index.ts";
+import { assertShape, type Tensor } from "../../tensor/index.ts";
+import type {
+  AudioState,
+  DecoderRow,
+  DecoderState,
+  Engine,
+  Generated,
+  GenerateRequest,
+} from "../engine.ts";
+import { decoderGraph } from "./decoder-graph.ts";
+import { encoderGraph } from "./encoder-graph.ts";
+import { EngineWorker } from "./engine-worker.ts";
+import type { WorkerSetup } from "./protocol.ts";
+import { Weights } from "./weights.ts";
+
+export interface CpuEngineOptions {
+  /** `float32` is exact; `int8` is smaller and faster. Default int8. */
+  readonly dtype?: "float32" | "int8";
+  /** Cores to use; default all. */
+  readonly threads?: number;
+  /** Worker threads that windows are spread over; default one a core, and one of all cores for a single window. */
+  readonly workers?: number;
+  /** Folder for packed weights; default $SOTTO_CACHE, else sotto/ in the user's cache folder. */
+  readonly cacheDir?: string;
+}
+
+/** Most cores that an option may ask for: a typing error should not start ten thousand threads. */
+const MAX_THREADS = 1024;
+
+function positiveInteger(option: string, value: number): number {
+  if (Number.isInteger(value) && value >= 1 && value <= MAX_THREADS) return value;
+  throw new OptionError(option, `Option "${option}" is ${value}, expected an integer from 1 to ${MAX_THREADS}`);
+}
+
+/**
+ * Makes a checkpoint ready on the CPU: records its graphs, and packs its weights if the cache has no packed file of them.
+ *
+ * @throws {EngineUnavailableError} if onnxruntime-node is not installed, or the weights cannot be packed
+ * @throws {OptionError} for options out of range
+ */
+export async function createCpuEngine(parameters: ParameterSource, options: CpuEngineOptions = {}): Promise<Engine> {
+  const { dimensions } = parameters;
+  const dtype = options.dtype ?? "int8";
+  const threads = positiveInteger("threads", options.threads ?? availableParallelism());
+  const workers = options.workers === undefined ? null : positiveInteger("workers", options.workers);
+  if (dimensions.nTextState !== 64 * dimensions.nTextHead || dimensions.nAudioState !== 64 * dimensions.nAudioHead) {
+    throw new EngineUnavailableError("cpu", "the checkpoint's attention heads are not 64 wide", {
+      hint: 'use device "reference"',
+    });
+  }
+  const weights = new Weights(parameters, dtype === "int8", parameterDims(dimensions).keys());
+  const encoder = encoderGraph(dimensions, weights);
+  const decoder = decoderGraph(dimensions, weights);
+  const { folder } = await weights.ready(options.cacheDir).catch((error: unknown) => {
+    throw new EngineUnavailableError("cpu", `weights cannot be packed: ${(error as Error).message}`, {
+      cause: error,
+      hint: "set SOTTO_CACHE to a folder with free space that you may write",
+    });
+  });
+  const setup = { dimensions, quantized: dtype === "int8", folder, encoder, decoder };
+  return new CpuEngine(dimensions, dtype, threads, workers, setup);
+}
+
+/** A window of an audio state: the worker that keeps it, and its name there. */
+interface Place {
+  readonly worker: EngineWorker;
+  readonly handle: number;
+}
+
+class CpuAudioState implements AudioState {
+  readonly batch: number;
+  #places: readonly Place[] | null;
+
+  constructor(
+    places: readonly Place[],
+    readonly features: Tensor | null,
+  ) {
+    this.batch = places.length;
+    this.#places = places;
+  }
+
+  /** @throws {Error} if the state has been disposed */
+  place(window: number): Place {
+    if (this.#places === null) throw new Error("The audio state has been disposed");
+    if (!(window in this.#places)) throw new RangeError(`Window ${window} is not among the ${this.batch} encoded ones`);
+    return this.#places[window];
+  }
+
+  dispose(): void {
+    for (const { worker, handle } of this.#places ?? []) {
+      worker.call("release", { windows: [handle], decoders: [] }).catch(() => {}); // an ended worker has freed it
+    }
+    this.#places = null;
+  }
+}
+
+/** The rows of a decoder state that one worker has. */
+interface DecoderPart {
+  readonly worker: EngineWorker;
+  readonly handle: number;
+  readonly rows: number[];
+}
+
+class CpuDecoderState implements DecoderState {
+  #parts: readonly DecoderPart[] | null;
+  length: number;
+
+  constructor(
+    parts: readonly DecoderPart[],
+    readonly rows: number,
+    length: number,
+  ) {
+    this.#parts = parts;
+    this.length = length;
+  }
+
+  /** @throws {Error} if the state has been disposed */
+  get parts(): readonly DecoderPart[] {
+    if (this.#parts === null) throw new Error("The decoder state has been disposed");
+    return this.#parts;
+  }
+
+  dispose(): void {
+    for (const { worker, handle } of this.#parts ?? []) {
+      worker.call("release", { windows: [], decoders: [handle] }).catch(() => {}); // an ended worker has freed it
+    }
+    this.#parts = null;
+  }
+}
+
+class CpuEngine implements Engine {
+  readonly device = "cpu";
+  readonly parallelism: number;
+  readonly #threads: number;
+  readonly #setup: Omit<WorkerSetup, "threads">;
+  /** Workers that windows are spread over. */
+  readonly #narrow: EngineWorker[] = [];
+  readonly #narrowThreads: number;
+  /** The worker for single windows, with all threads; null if the number of workers was set. */
+  #wide: EngineWorker | null = null;
+  readonly #hasWide: boolean;
+  #disposed = false;
+
+  constructor(
+    readonly dimensions: ModelDimensions,
+    readonly dtype: "float32" | "int8",
+    threads: number,
+    workers: number | null,
+    setup: Omit<WorkerSetup, "threads">,
+  ) {
+    this.#threads = threads;
+    this.#setup = setup;
+    this.parallelism = workers ?? threads;
+    this.#narrowThreads = workers === null ? 1 : Math.max(1, Math.floor(threads / workers));
+    this.#hasWide = workers === null && threads > 1;
+  }
+
+  #workersFor(windows: number): EngineWorker[] {
+    if (this.#disposed) throw new Error("The cpu engine has been disposed");
+    if (windows === 1 && this.#hasWide) {
+      return [(this.#wide ??= new EngineWorker({ ...this.#setup, threads: this.#threads }))];
+    }
+    const count = Math.min(windows, this.parallelism);
+    while (this.#narrow.length < count) {
+      this.#narrow.push(new EngineWorker({ ...this.#setup, threads: this.#narrowThreads }));
+    }
+    return this.#narrow.slice(0, count);
+  }
+
+  async encode(mel: Tensor, options: { keepFeatures?: boolean } = {}): Promise<AudioState> {
+    const { nMels, nAudioCtx, nAudioState } = this.dimensions;
+    const frames = windowFrames(this.dimensions);
+    assertShape("mel", mel, ["batch", nMels, frames]);
+    const batch = mel.dims[0];
+    const workers = this.#workersFor(batch);
+    const places: Place[] = [];
+    const calls = workers.map(async (worker, w) => {
+      const from = Math.floor((batch * w) / workers.length);
+      const to = Math.floor((batch * (w + 1)) / workers.length);
+      const windows = Array.from({ length: to - from }, () => worker.newHandle());
+      windows.forEach((handle, i) => (places[from + i] = { worker, handle }));
+      const part = mel.data.slice(from * nMels * frames, to * nMels * frames);
+      const keepFeatures = options.keepFeatures ?? false;
+      return worker.call("encode", { windows, mel: part, keepFeatures }, [part.buffer]);
+    });
+    const parts = await Promise.all(calls);
+    if (options.keepFeatures !== true) return new CpuAudioState(places, null);
+    const data = new Float32Array(batch * nAudioCtx * nAudioState);
+    let offset = 0;
+    for (const { features } of parts) {
+      if (features === null) continue;
+      data.set(features, offset);
+      offset += features.length;
+    }
+    return new CpuAudioState(places, { data, dims: [batch, nAudioCtx, nAudioState] });
+  }
+
+  async generate(audio: AudioState, requests: readonly GenerateRequest[]): Promise<Generated[]> {
+    for (const { prompt, maxNewTokens } of requests) {
+      if (prompt.length === 0 || maxNewTokens < 1 || prompt.length + maxNewTokens > this.dimensions.nTextCtx) {
+        throw new RangeError(
+          `Cannot generate ${maxNewTokens} tokens after a prompt of ${prompt.length}: both need at least one, and fit ${this.dimensions.nTextCtx}`,
+        );
+      }
+    }
+    const results = new Array<Generated>(requests.length);
+    const parts = byWorker(requests, (request) => (audio as CpuAudioState).place(request.window));
+    await Promise.all(
+      [...parts].map(async ([worker, rows]) => {
+        const local = rows.map(({ index, handle }) => ({ ...requests[index], window: handle }));
+        const generated = await worker.call("generate", { requests: local });
+        rows.forEach(({ index }, i) => (results[index] = generated[i]));
+      }),
+    );
+    return results;
+  }
+
+  async startDecoder(
+    audio: AudioState,
+    rows: readonly DecoderRow[],
+    at?: readonly number[],
+  ): Promise<{ state: DecoderState; logits: Float32Array }> {
+    const length = rows[0]?.prompt.length ?? 0;
+    if (length === 0 || length > this.dimensions.nTextCtx || rows.some(({ prompt }) => prompt.length !== length)) {
+      throw new RangeError(`Prompts must have one length, from 1 to ${this.dimensions.nTextCtx} tokens`);
+    }
+    const positions = [...(at ?? [length - 1])];
+    const size = positions.length * this.dimensions.nVocab;
+    const logits = new Float32Array(rows.length * size);
+    const groups = byWorker(rows, (row) => (audio as CpuAudioState).place(row.window));
+    const parts = await Promise.all(
+      [...groups].map(async ([worker, places]): Promise<DecoderPart> => {
+        const handle = worker.newHandle();
+        const part = await worker.call("startDecoder", {
+          decoder: handle,
+          windows: places.map((place) => place.handle),
+          prompts: places.map(({ index }) => [...rows[index].prompt]),
+          at: positions,
+        });
+        places.forEach(({ index }, i) => logits.set(part.subarray(i * size, (i + 1) * size), index * size));
+        return { worker, handle, rows: places.map(({ index }) => index) };
+      }),
+    );
+    return { state: new CpuDecoderState(parts, rows.length, length), logits };
+  }
+
+  async step(state: DecoderState, tokens: Int32Array): Promise<Float32Array> {
+    const decoder = state as CpuDecoderState;
+    const { nVocab, nTextCtx } = this.dimensions;
+    if (tokens.length !== decoder.rows) throw new RangeError(`Got ${tokens.length} tokens for ${decoder.rows} rows`);
+    if (decoder.length >= nTextCtx) throw new RangeError(`The rows are full: they have ${nTextCtx} tokens`);
+    const logits = new Float32Array(decoder.rows * nVocab);
+    await Promise.all(
+      decoder.parts.map(async ({ worker, handle, rows }) => {
+        const local = Int32Array.from(rows, (row) => tokens[row]);
+        const part = await worker.call("step", { decoder: handle, tokens: local });
+        rows.forEach((row, i) => logits.set(part.subarray(i * nVocab, (i + 1) * nVocab), row * nVocab));
+      }),
+    );
+    decoder.length++;
+    return logits;
+  }
+
+  async reorder(state: DecoderState, from: Int32Array): Promise<void> {
+    const decoder = state as CpuDecoderState;
+    if (from.length !== decoder.rows) throw new RangeError(`Got ${from.length} sources for ${decoder.rows} rows`);
+    await Promise.all(
+      decoder.parts.map(({ worker, handle, rows }) => {
+        const local = Int32Array.from(rows, (row) => rows.indexOf(from[row]));
+        if (local.includes(-1)) throw new RangeError("A row can only be copied from a row of the same window");
+        return worker.call("reorder", { decoder: handle, from: local });
+      }),
+    );
+  }
+
+  async dispose(): Promise<void> {
+    this.#disposed = true;
+    const workers = this.#wide === null ? this.#narrow : [...this.#narrow, this.#wide];
+    await Promise.all(workers.map((worker) => worker.terminate()));
+  }
+}
+
+/** Splits rows by the worker that keeps their window, in order. */
+function byWorker<R>(
+  rows: readonly R[],
+  placeOf: (row: R) => Place,
+): Map<EngineWorker, { index: number; handle: number }[]> {
+  const groups = new Map<EngineWorker, { index: number; handle: number }[]>();
+  rows.forEach((row, index) => {
+    const { worker, handle } = placeOf(row);
+    const group = groups.get(worker) ?? [];
+    group.push({ index, handle });
+    groups.set(worker, group);
+  });
+  return groups;
+}

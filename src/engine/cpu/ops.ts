@@ -1,0 +1,230 @@
+/**
+ * The vocabulary of model/ops.ts, recorded as ONNX nodes. Choices of operators were measured (docs/engines.md).
+ *
+ * float32: fused matrix products on the checkpoint's own [out, in] layout, so its file is mapped as it is.
+ * int8: encoder weights int8 with dynamic activations (DynamicQuantizeMatMul), decoder weights in blocks of 64
+ * (MatMulNBits), cross-attention caches int8 with a scale a channel.
+ *
+ * The head size is 64 in every Whisper model (facts 0.4); sizes are taken from the parameters all the same.
+ */
+import type {
+  ConvParameters,
+  CrossCache,
+  LinearParameters,
+  NormParameters,
+  Ops,
+  SelfCache,
+} from "../../model/index.ts";
+import type { GraphBuilder, Value } from "../../onnx/index.ts";
+import { BLOCK_SIZE } from "./quantize.ts";
+import type { Weights } from "./weights.ts";
+
+/** `columns` suits many positions at once, `blocks` few. */
+export type Int8Layout = "columns" | "blocks";
+
+export class OnnxOps implements Ops<Value> {
+  readonly #graph: GraphBuilder;
+  readonly #weights: Weights;
+  readonly #layout: Int8Layout;
+  readonly #pastLength: Value;
+
+  /** @param pastLength number of cached positions, an int64 scalar: where `embed` begins to count */
+  constructor(graph: GraphBuilder, weights: Weights, layout: Int8Layout, pastLength: Value = graph.int(0)) {
+    this.#graph = graph;
+    this.#weights = weights;
+    this.#layout = layout;
+    this.#pastLength = pastLength;
+  }
+
+  #weight(name: string): Value {
+    return this.#weights.float32(this.#graph, name);
+  }
+
+  conv1d(x: Value, p: ConvParameters, stride: 1 | 2): Value {
+    const inputs = [x, this.#weight(p.weight), this.#weight(p.bias)];
+    return this.#gelu(this.#graph.op("Conv", inputs, { kernel_shape: [3], pads: [1, 1], strides: [stride] }));
+  }
+
+  #gelu(x: Value): Value {
+    return this.#graph.op("Gelu", [x], { approximate: "none" });
+  }
+
+  addPositions(x: Value, positionalEmbedding: string): Value {
+    const transposed = this.#graph.op("Transpose", [x], { perm: [0, 2, 1] });
+    return this.#graph.op("Add", [transposed, this.#weight(positionalEmbedding)]);
+  }
+
+  layerNorm(x: Value, p: NormParameters): Value {
+    const inputs = [x, this.#weight(p.weight), this.#weight(p.bias)];
+    return this.#graph.op("LayerNormalization", inputs, { axis: -1, epsilon: { float: 1e-5 } });
+  }
+
+  linear(x: Value, p: LinearParameters, then: { gelu?: boolean; residual?: Value } = {}): Value {
+    let y = this.#affine(x, p);
+    if (then.gelu === true) y = this.#gelu(y);
+    return then.residual === undefined ? y : this.#graph.op("Add", [then.residual, y]);
+  }
+
+  #affine(x: Value, p: LinearParameters): Value {
+    const graph = this.#graph;
+    if (!this.#weights.quantized) {
+      const y = this.#product(x, this.#weight(p.weight));
+      return p.bias === null ? y : graph.op("Add", [y, this.#weight(p.bias)]);
+    }
+    const bias = p.bias === null ? "" : this.#weight(p.bias);
+    if (this.#layout === "columns") {
+      const { weight, scales } = this.#weights.columns(graph, p);
+      return graph.microsoft("DynamicQuantizeMatMul", [x, weight, scales, "", bias])[0];
+    }
+    return this.#blockProduct(x, [p.weight], p.nOut, p.nIn, bias);
+  }
+
+  /** x [..., nIn] times weight [nOut, nIn] transposed. */
+  #product(x: Value, weight: Value, scale = 1): Value {
+    return this.#graph.microsoft("FusedMatMul", [x, weight], { transA: 0, transB: 1, alpha: { float: scale } })[0];
+  }
+
+  #blockProduct(x: Value, names: readonly string[], nOut: number, nIn: number, bias: Value): Value {
+    const { weight, scales } = this.#weights.blocks(this.#graph, names, nOut, nIn);
+    const attributes = { K: nIn, N: nOut, bits: 8, block_size: BLOCK_SIZE, accuracy_level: 4 };
+    return this.#graph.microsoft("MatMulNBits", [x, weight, scales, "", "", bias], attributes)[0];
+  }
+
+  linears<const P extends readonly LinearParameters[]>(x: Value, parameters: P): { [K in keyof P]: Value } {
+    if (!this.#weights.quantized || this.#layout === "columns") {
+      return parameters.map((p) => this.#affine(x, p)) as { [K in keyof P]: Value };
+    }
+    // One product reads the activations once, which is most of the cost of small batches beside the weights.
+    const [{ nIn }] = parameters;
+    const nOut = parameters.reduce((sum, p) => sum + p.nOut, 0);
+    const bias = this.#weights.biases(this.#graph, parameters);
+    const joined = this.#blockProduct(
+      x,
+      parameters.map((p) => p.weight),
+      nOut,
+      nIn,
+      bias,
+    );
+    const sizes = this.#graph.ints(...parameters.map((p) => p.nOut));
+    return this.#graph.opMany("Split", [joined, sizes], { axis: -1 }, parameters.length) as {
+      [K in keyof P]: Value;
+    };
+  }
+
+  attention(query: Value, key: Value, value: Value, nHead: number): Value {
+    return this.#graph.microsoft("MultiHeadAttention", [query, key, value], { num_heads: nHead })[0];
+  }
+
+  cachedSelfAttention(
+    query: Value,
+    key: Value,
+    value: Value,
+    cache: SelfCache<Value>,
+    nHead: number,
+  ): { out: Value; cache: SelfCache<Value> } {
+    const inputs = [query, key, value, "", "", "", cache.key, cache.value];
+    const attributes = { num_heads: nHead, unidirectional: 1 };
+    const [out, presentKey, presentValue] = this.#graph.microsoft("MultiHeadAttention", inputs, attributes, 3);
+    return { out, cache: { key: presentKey, value: presentValue } };
+  }
+
+  /** float32: key, value [batch, heads, positions, 64]. int8: see `#quantizedCrossCache`. */
+  crossCache(audio: Value, key: LinearParameters, value: LinearParameters, nHead: number): CrossCache<Value> {
+    const graph = this.#graph;
+    const headSize = key.nOut / nHead;
+    const byHead = (x: Value): Value => graph.op("Reshape", [x, graph.ints(0, 0, nHead, headSize)]);
+    const [k, v] = this.linears(audio, [key, value]).map(byHead);
+    if (this.#weights.quantized) return this.#quantizedCrossCache(k, v, headSize);
+    const perm = [0, 2, 1, 3];
+    return [graph.op("Transpose", [k], { perm }), graph.op("Transpose", [v], { perm })];
+  }
+
+  /**
+   * Keys int8 [batch, heads, 64, positions] and values int8 [batch, heads, positions, 64], with scales [batch, heads, 1, 64]:
+   * one a channel, over time. The keys' scales include attention's 1/sqrt(64).
+   */
+  #quantizedCrossCache(key: Value, value: Value, headSize: number): Value[] {
+    const graph = this.#graph;
+    const quantize = (x: Value): { quantized: Value; scale: Value } => {
+      const largest = graph.op("ReduceMax", [graph.op("Abs", [x]), graph.ints(1)], { keepdims: 1 });
+      const scale = graph.op("Mul", [graph.op("Max", [largest, graph.scalar(1e-8)]), graph.scalar(1 / 127)]);
+      const zero = graph.constant("int8_zero", "int8", [], Int8Array.of(0));
+      return { quantized: graph.op("QuantizeLinear", [graph.op("Div", [x, scale]), graph.scalar(1), zero]), scale };
+    };
+    const k = quantize(key);
+    const v = quantize(value);
+    const keyScale = graph.op("Mul", [k.scale, graph.scalar(1 / Math.sqrt(headSize))]);
+    return [
+      graph.op("Transpose", [k.quantized], { perm: [0, 2, 3, 1] }),
+      graph.op("Transpose", [keyScale], { perm: [0, 2, 1, 3] }),
+      graph.op("Transpose", [v.quantized], { perm: [0, 2, 1, 3] }),
+      graph.op("Transpose", [v.scale], { perm: [0, 2, 1, 3] }),
+    ];
+  }
+
+  crossAttention(query: Value, cache: CrossCache<Value>, nHead: number): Value {
+    const graph = this.#graph;
+    // Rows of one window become more positions of one query: they share its cache. Reshape's 0 copies a size.
+    const batch = graph.op("Shape", [cache[0]], { start: 0, end: 1 });
+    const width = graph.op("Shape", [query], { start: 2, end: 3 });
+    const headSize = graph.op("Div", [width, graph.ints(nHead)]);
+    const split = graph.op("Concat", [batch, graph.ints(-1, nHead), headSize], { axis: 0 });
+    const q = graph.op("Transpose", [graph.op("Reshape", [query, split])], { perm: [0, 2, 1, 3] });
+    const heard = cache.length === 2 ? this.#floatAttention(q, cache) : this.#int8Attention(q, cache);
+    const joined = graph.op("Transpose", [heard], { perm: [0, 2, 1, 3] });
+    return graph.op("Reshape", [joined, graph.op("Shape", [query])]);
+  }
+
+  #floatAttention(query: Value, [key, value]: CrossCache<Value>): Value {
+    // 1/sqrt(64): the head size of every Whisper model (facts 0.4), checked when the engine is made.
+    const scores = this.#product(query, key, 0.125);
+    return this.#graph.op("MatMul", [this.#graph.op("Softmax", [scores], { axis: -1 }), value]);
+  }
+
+  /** Queries and probabilities are rounded row by row, so that a row does not depend on its batch mates. */
+  #int8Attention(query: Value, [key, keyScale, value, valueScale]: CrossCache<Value>): Value {
+    const graph = this.#graph;
+    const q = this.#quantizeRows(graph.op("Mul", [query, keyScale]), true);
+    const scores = graph.op("Mul", [this.#integerProduct(q.quantized, key, q.zero), q.scale]);
+    const p = this.#quantizeRows(graph.op("Softmax", [scores], { axis: -1 }), false);
+    const sums = this.#integerProduct(p.quantized, value, p.zero);
+    return graph.op("Mul", [graph.op("Mul", [sums, p.scale]), valueScale]);
+  }
+
+  #integerProduct(a: Value, b: Value, aZero: Value): Value {
+    return this.#graph.op("Cast", [this.#graph.op("MatMulInteger", [a, b, aZero])], { to: 1 });
+  }
+
+  /** uint8 with a scale a row; zero is 128 for signed rows, 0 for rows that have no negative values. */
+  #quantizeRows(x: Value, signed: boolean): { quantized: Value; scale: Value; zero: Value } {
+    const graph = this.#graph;
+    const magnitudes = signed ? graph.op("Abs", [x]) : x;
+    const largest = graph.op("ReduceMax", [magnitudes, graph.ints(-1)], { keepdims: 1 });
+    const steps = signed ? 127 : 255;
+    const scale = graph.op("Mul", [graph.op("Max", [largest, graph.scalar(1e-30)]), graph.scalar(1 / steps)]);
+    const zero = graph.constant(
+      signed ? "uint8_middle" : "uint8_zero",
+      "uint8",
+      [],
+      Uint8Array.of(signed ? 128 : 0),
+    );
+    const quantized = graph.op("QuantizeLinear", [graph.op("Div", [x, scale]), graph.scalar(1), zero]);
+    return { quantized, scale, zero };
+  }
+
+  embed(tokens: Value, tokenEmbedding: string, positionalEmbedding: string): Value {
+    const graph = this.#graph;
+    const past = this.#pastLength;
+    const length = graph.op("Squeeze", [graph.op("Shape", [tokens], { start: 1, end: 2 })]);
+    const positions = graph.op("Range", [past, graph.op("Add", [past, length]), graph.int(1)]);
+    const { table, type } = this.#weights.embedding(graph, tokenEmbedding);
+    let words = graph.op("Gather", [table, tokens], { axis: 0 });
+    if (type !== "float32") words = graph.op("Cast", [words], { to: 1 });
+    return graph.op("Add", [words, graph.op("Gather", [this.#weight(positionalEmbedding), positions], { axis: 0 })]);
+  }
+
+  logits(x: Value, tokenEmbedding: string, nVocab: number): Value {
+    if (!this.#weights.quantized) return this.#product(x, this.#weight(tokenEmbedding));
+    return this.#blockProduct(x, [tokenEmbedding], nVocab, this.#weights.width(tokenEmbedding), "");
+  }
+}

@@ -1,0 +1,45 @@
+/** What the engine and its worker threads say to each other. Handles are numbers that the engine gives out, unique per worker. */
+import type { ModelDimensions } from "../../model/index.ts";
+import type { Generated, GenerateRequest } from "../engine.ts";
+
+/** Given to a worker when it starts. */
+export interface WorkerSetup {
+  readonly dimensions: ModelDimensions;
+  readonly quantized: boolean;
+  /** Folder that holds the external data of both graphs. */
+  readonly folder: string;
+  readonly encoder: Uint8Array<ArrayBuffer>;
+  readonly decoder: Uint8Array<ArrayBuffer>;
+  /** Threads inside this worker's sessions. */
+  readonly threads: number;
+}
+
+/** Calls by name: arguments and result. */
+export interface WorkerCalls {
+  /** mel [windows.length, nMels, frames]; each window is kept under its handle. */
+  encode: {
+    arguments: { windows: number[]; mel: Float32Array; keepFeatures: boolean };
+    result: { features: Float32Array | null };
+  };
+  /** `window` of a request is a handle here. */
+  generate: { arguments: { requests: GenerateRequest[] }; result: Generated[] };
+  startDecoder: {
+    arguments: { decoder: number; windows: number[]; prompts: number[][]; at: number[] };
+    result: Float32Array;
+  };
+  step: { arguments: { decoder: number; tokens: Int32Array }; result: Float32Array };
+  reorder: { arguments: { decoder: number; from: Int32Array }; result: null };
+  release: { arguments: { windows: number[]; decoders: number[] }; result: null };
+}
+
+export type CallName = keyof WorkerCalls;
+
+export interface CallMessage<N extends CallName = CallName> {
+  readonly id: number;
+  readonly name: N;
+  readonly arguments: WorkerCalls[N]["arguments"];
+}
+
+export type ReplyMessage =
+  | { readonly id: number; readonly result: unknown }
+  | { readonly id: number; readonly error: { readonly name: string; readonly message: string } };

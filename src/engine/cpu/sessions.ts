@@ -1,0 +1,342 @@
+/**
+ * One worker's sessions and what they keep: encoded windows and token sequences under way. Runs in a worker thread, because
+ * a run blocks its thread's event loop (docs/engines.md).
+ */
+import type * as ort from "onnxruntime-node";
+
+import { windowFrames } from "../../model/index.ts";
+import type { Generated, GenerateRequest } from "../engine.ts";
+import { stackRows, takeRows } from "./batch.ts";
+import { ROW_STATE, selfCachePorts } from "./decoder-graph.ts";
+import { crossCachePorts, type Port } from "./encoder-graph.ts";
+import type { WorkerSetup } from "./protocol.ts";
+import { ruleMasks } from "./rule-masks.ts";
+
+/**
+ * Tokens that a batch generates before finished rows leave it. Longer wastes work on finished rows, shorter copies caches
+ * more often; a batch of one runs to its end.
+ */
+const TURNS_BETWEEN_COMPACTIONS = 24;
+
+/** A batch is packed anew when at most this share of its rows is still running. */
+const COMPACT_BELOW = 0.75;
+
+type Runtime = typeof ort;
+type Feeds = Record<string, ort.Tensor>;
+
+interface DecoderBatch {
+  readonly rows: number;
+  length: number;
+  readonly cross: Feeds;
+  past: Feeds;
+}
+
+/** A row of a batch that is being generated. */
+interface RunningRow {
+  /** Index in the caller's list. */
+  readonly index: number;
+  readonly request: GenerateRequest;
+  readonly tokens: number[];
+  readonly logprobs: number[];
+  noSpeechProb: number;
+}
+
+export class Sessions {
+  readonly #runtime: Runtime;
+  readonly #setup: WorkerSetup;
+  readonly #crossPorts: Port[];
+  readonly #selfPorts: Port[];
+  readonly #windows = new Map<number, Feeds>();
+  readonly #decoders = new Map<number, DecoderBatch>();
+  #encoder: Promise<ort.InferenceSession> | null = null;
+  #decoder: Promise<ort.InferenceSession> | null = null;
+
+  constructor(runtime: Runtime, setup: WorkerSetup) {
+    this.#runtime = runtime;
+    this.#setup = setup;
+    this.#crossPorts = crossCachePorts(setup.dimensions, setup.quantized).flat();
+    this.#selfPorts = selfCachePorts(setup.dimensions);
+  }
+
+  #session(model: Uint8Array<ArrayBuffer>): Promise<ort.InferenceSession> {
+    const { threads, folder } = this.#setup;
+    return this.#runtime.InferenceSession.create(model, {
+      executionProviders: ["cpu"],
+      intraOpNumThreads: threads,
+      interOpNumThreads: 1,
+      logSeverityLevel: 3,
+      extra: { session: { model_external_initializers_file_folder_path: folder } },
+    });
+  }
+
+  async encode(windows: readonly number[], mel: Float32Array, keepFeatures: boolean): Promise<Float32Array | null> {
+    const session = await (this.#encoder ??= this.#session(this.#setup.encoder));
+    const { nMels, nAudioCtx, nAudioState } = this.#setup.dimensions;
+    const frames = windowFrames(this.#setup.dimensions);
+    const size = nMels * frames;
+    const features = keepFeatures ? new Float32Array(windows.length * nAudioCtx * nAudioState) : null;
+    const fetches = this.#crossPorts.map(({ name }) => name);
+    if (keepFeatures) fetches.push("features");
+    // One by one: on a CPU a batch gains nothing (docs/engines.md), and dynamic quantisation would mix the windows' scales.
+    for (let i = 0; i < windows.length; i++) {
+      const input = new this.#runtime.Tensor("float32", mel.subarray(i * size, (i + 1) * size), [1, nMels, frames]);
+      const outputs = await session.run({ mel: input }, fetches);
+      features?.set(outputs["features"].data as Float32Array, i * nAudioCtx * nAudioState);
+      this.#windows.set(windows[i], Object.fromEntries(this.#crossPorts.map(({ name }) => [name, outputs[name]])));
+    }
+    return features;
+  }
+
+  release(windows: readonly number[], decoders: readonly number[]): void {
+    for (const handle of windows) this.#windows.delete(handle);
+    for (const handle of decoders) this.#decoders.delete(handle);
+  }
+
+  async startDecoder(
+    handle: number,
+    windows: readonly number[],
+    prompts: readonly (readonly number[])[],
+    at: readonly number[],
+  ): Promise<Float32Array> {
+    const distinct = [...new Set(windows)];
+    const batch: DecoderBatch = { rows: windows.length, length: 0, cross: this.#cross(distinct), past: {} };
+    batch.past = this.#emptyPast(batch.rows);
+    const logits = await this.#advance(batch, prompts, at);
+    this.#decoders.set(handle, batch);
+    return logits;
+  }
+
+  async step(handle: number, tokens: Int32Array): Promise<Float32Array> {
+    const batch = this.#batch(handle);
+    return this.#advance(
+      batch,
+      Array.from(tokens, (token) => [token]),
+      [0],
+    );
+  }
+
+  reorder(handle: number, from: Int32Array): void {
+    const batch = this.#batch(handle);
+    batch.past = this.#takeEach(batch.past, from);
+  }
+
+  #batch(handle: number): DecoderBatch {
+    const batch = this.#decoders.get(handle);
+    if (batch === undefined) throw new Error("The decoder state has been disposed");
+    return batch;
+  }
+
+  #cross(windows: readonly number[]): Feeds {
+    const kept = windows.map((handle) => {
+      const window = this.#windows.get(handle);
+      if (window === undefined) throw new Error("The audio state has been disposed");
+      return window;
+    });
+    return Object.fromEntries(
+      this.#crossPorts.map(({ name }) => [
+        name,
+        stackRows(
+          this.#runtime.Tensor,
+          kept.map((window) => window[name]),
+        ),
+      ]),
+    );
+  }
+
+  #takeEach(feeds: Feeds, from: ArrayLike<number>): Feeds {
+    return Object.fromEntries(
+      Object.entries(feeds).map(([name, tensor]) => [name, takeRows(this.#runtime.Tensor, tensor, from)]),
+    );
+  }
+
+  #emptyPast(rows: number): Feeds {
+    const { nTextHead, nTextState } = this.#setup.dimensions;
+    const dims = [rows, nTextHead, 0, nTextState / nTextHead];
+    return Object.fromEntries(
+      this.#selfPorts.map(({ name }) => [
+        `past_${name}`,
+        new this.#runtime.Tensor("float32", new Float32Array(0), dims),
+      ]),
+    );
+  }
+
+  #pastOf(outputs: Feeds): Feeds {
+    return Object.fromEntries(this.#selfPorts.map(({ name }) => [`past_${name}`, outputs[`present_${name}`]]));
+  }
+
+  #ints(values: readonly number[], dims: readonly number[]): ort.Tensor {
+    return new this.#runtime.Tensor("int64", BigInt64Array.from(values, BigInt), dims);
+  }
+
+  #bools(values: readonly boolean[], dims: readonly number[]): ort.Tensor {
+    return new this.#runtime.Tensor("bool", Uint8Array.from(values, Number), dims);
+  }
+
+  #initialState(rows: number, begin: boolean): Feeds {
+    const all = (value: boolean): ort.Tensor => this.#bools(new Array<boolean>(rows).fill(value), [rows]);
+    return {
+      begin: this.#bools([begin], []),
+      lastTimestamp: this.#ints(new Array<number>(rows).fill(-1), [rows]),
+      lastIsTimestamp: all(false),
+      penultimateIsTimestamp: all(true),
+      done: all(false),
+    };
+  }
+
+  /** One plain turn without rules: adds tokens [rows, length], gives logits [rows, at.length, nVocab]. */
+  async #advance(
+    batch: DecoderBatch,
+    tokens: readonly (readonly number[])[],
+    at: readonly number[],
+  ): Promise<Float32Array> {
+    const session = await (this.#decoder ??= this.#session(this.#setup.decoder));
+    const { rows } = batch;
+    const length = tokens[0].length;
+    const outputs = await session.run(
+      {
+        turns: this.#ints([1], []),
+        tokens: this.#ints(tokens.flat(), [rows, length]),
+        select: this.#ints(at, [at.length]),
+        ...this.#noRules(rows),
+        ...this.#initialState(rows, false),
+        ...batch.past,
+        ...batch.cross,
+      },
+      ["logits", ...this.#selfPorts.map(({ name }) => `present_${name}`)],
+    );
+    batch.past = this.#pastOf(outputs);
+    batch.length += length;
+    return outputs["logits"].data as Float32Array;
+  }
+
+  #noRulesMask: ort.Tensor | null = null;
+
+  #noRules(rows: number): Feeds {
+    const { nVocab } = this.#setup.dimensions;
+    const mask = (this.#noRulesMask ??= new this.#runtime.Tensor("float32", new Float32Array(nVocab), [1, nVocab]));
+    return {
+      firstMask: mask,
+      mask,
+      timestampRules: this.#bools(new Array<boolean>(rows).fill(false), [rows]),
+      eot: this.#ints([1], []),
+      timestampBegin: this.#ints([nVocab - 1], []),
+      noSpeech: this.#ints([0], []),
+    };
+  }
+
+  async generate(requests: readonly GenerateRequest[]): Promise<Generated[]> {
+    const results = new Array<Generated>(requests.length);
+    const groups = new Map<string, number[]>();
+    requests.forEach(({ prompt, sotIndex, noSpeech, rules }, i) => {
+      const key = [prompt.length, sotIndex, noSpeech, rules.eot, rules.timestampBegin].join(" ");
+      groups.set(key, [...(groups.get(key) ?? []), i]);
+    });
+    for (const indices of groups.values()) {
+      const rows = indices.map((index) => ({
+        index,
+        request: requests[index],
+        tokens: [],
+        logprobs: [],
+        noSpeechProb: 0,
+      }));
+      for (const row of await this.#generateGroup(rows)) results[row.index] = finish(row);
+    }
+    return results;
+  }
+
+  /** Rows with prompts of one length, in one batch. */
+  async #generateGroup(group: RunningRow[]): Promise<RunningRow[]> {
+    const session = await (this.#decoder ??= this.#session(this.#setup.decoder));
+    const { nVocab } = this.#setup.dimensions;
+    const [{ request: any }] = group;
+    let running = group;
+    let cross = this.#cross(running.map(({ request }) => request.window));
+    let past = this.#emptyPast(running.length);
+    let state = this.#initialState(running.length, true);
+    let tokens = running.map(({ request }) => [...request.prompt]);
+    let begin = true;
+
+    while (running.length > 0) {
+      const left = Math.max(...running.map(({ request, tokens: generated }) => request.maxNewTokens - generated.length));
+      const turns = running.length === 1 ? left : Math.min(left, TURNS_BETWEEN_COMPACTIONS);
+      const masks = ruleMasks(
+        running.map(({ request }) => request.rules),
+        nVocab,
+      );
+      const mask = (data: Float32Array): ort.Tensor =>
+        new this.#runtime.Tensor("float32", data, [masks.rows, nVocab]);
+      const length = tokens[0].length;
+      const select = begin ? [any.sotIndex, length - 1] : [0];
+      const fetches = ["generated", "logprobs", "noSpeechProb"];
+      if (turns < left) {
+        fetches.push(...ROW_STATE.map(({ name }) => `new_${name}`));
+        fetches.push(...this.#selfPorts.map(({ name }) => `present_${name}`));
+      }
+      const outputs = await session.run(
+        {
+          turns: this.#ints([turns], []),
+          tokens: this.#ints(tokens.flat(), [running.length, length]),
+          select: this.#ints(select, [select.length]),
+          firstMask: mask(begin ? masks.first : masks.later),
+          mask: mask(masks.later),
+          timestampRules: this.#bools(
+            running.map(({ request }) => request.rules.timestamps !== null),
+            [running.length],
+          ),
+          eot: this.#ints([any.rules.eot], []),
+          timestampBegin: this.#ints([any.rules.timestampBegin], []),
+          noSpeech: this.#ints([any.noSpeech], []),
+          ...state,
+          ...past,
+          ...cross,
+        },
+        fetches,
+      );
+      collect(running, outputs, begin);
+      begin = false;
+
+      const going = running.flatMap((row, i) => (isFinished(row) ? [] : [i]));
+      if (going.length === 0 || turns === left) break;
+      state = Object.fromEntries(ROW_STATE.map(({ name }) => [name, outputs[`new_${name}`]]));
+      past = this.#pastOf(outputs);
+      if (going.length <= running.length * COMPACT_BELOW) {
+        running = going.map((i) => running[i]);
+        const { begin: scalar, ...perRow } = state;
+        state = { begin: scalar, ...this.#takeEach(perRow, going) };
+        past = this.#takeEach(past, going);
+        cross = this.#takeEach(cross, going);
+      }
+      tokens = running.map((row) => [row.tokens.at(-1) ?? any.rules.eot]);
+    }
+    return group;
+  }
+}
+
+/** Ended by itself, or at its limit. */
+function isFinished({ tokens, request }: RunningRow): boolean {
+  return tokens.length >= request.maxNewTokens || tokens.at(-1) === request.rules.eot;
+}
+
+/** Adds what a run generated to its rows; turns after a row's end are dropped. */
+function collect(rows: readonly RunningRow[], outputs: Feeds, begin: boolean): void {
+  const generated = outputs["generated"].data as BigInt64Array;
+  const logprobs = outputs["logprobs"].data as Float32Array;
+  const turns = generated.length / rows.length;
+  rows.forEach((row, i) => {
+    if (begin) row.noSpeechProb = (outputs["noSpeechProb"].data as Float32Array)[i];
+    for (let turn = 0; turn < turns && !isFinished(row); turn++) {
+      row.tokens.push(Number(generated[turn * rows.length + i]));
+      row.logprobs.push(logprobs[turn * rows.length + i]);
+    }
+  });
+}
+
+function finish({ request, tokens, logprobs, noSpeechProb }: RunningRow): Generated {
+  const ended = tokens.at(-1) === request.rules.eot;
+  return {
+    tokens: Int32Array.from(ended ? tokens.slice(0, -1) : tokens),
+    tokenLogprobs: Float32Array.from(logprobs),
+    noSpeechProb,
+    stop: ended ? "eot" : "length",
+  };
+}

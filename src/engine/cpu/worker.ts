@@ -1,0 +1,44 @@
+/** A worker thread of the cpu engine: answers calls one after the other with its own sessions. */
+import { parentPort, workerData } from "node:worker_threads";
+
+import * as ort from "onnxruntime-node";
+
+import type { CallMessage, CallName, ReplyMessage, WorkerCalls, WorkerSetup } from "./protocol.ts";
+import { Sessions } from "./sessions.ts";
+
+const port = parentPort;
+if (port === null) throw new Error("This script is a worker thread of the cpu engine");
+
+const sessions = new Sessions(ort, workerData as WorkerSetup);
+
+type Handlers = { [N in CallName]: (a: WorkerCalls[N]["arguments"]) => Promise<WorkerCalls[N]["result"]> };
+
+const handlers: Handlers = {
+  encode: async (a) => ({ features: await sessions.encode(a.windows, a.mel, a.keepFeatures) }),
+  generate: (a) => sessions.generate(a.requests),
+  startDecoder: (a) => sessions.startDecoder(a.decoder, a.windows, a.prompts, a.at),
+  step: (a) => sessions.step(a.decoder, a.tokens),
+  reorder: async (a) => {
+    sessions.reorder(a.decoder, a.from);
+    return null;
+  },
+  release: async (a) => {
+    sessions.release(a.windows, a.decoders);
+    return null;
+  },
+};
+
+async function answer({ id, name, arguments: given }: CallMessage): Promise<ReplyMessage> {
+  try {
+    return { id, result: await (handlers[name] as (a: unknown) => Promise<unknown>)(given) };
+  } catch (error) {
+    const { name: kind, message } = error instanceof Error ? error : new Error(String(error));
+    return { id, error: { name: kind, message } };
+  }
+}
+
+// Calls that arrive while one is running wait for it: sessions are not shared between runs.
+let last: Promise<void> = Promise.resolve();
+port.on("message", (message: CallMessage) => {
+  last = last.then(async () => port.postMessage(await answer(message)));
+});

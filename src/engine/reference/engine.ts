@@ -1,0 +1,232 @@
+/**
+ * The reference engine: the network computed by reference/ops.ts on the caller's thread, one request after another.
+ *
+ * Made to be believed, not to be used: tests hold the other engines to it. Everything happens before a promise is
+ * returned, and no row ever meets another, so its results cannot depend on order or batch.
+ */
+import {
+  crossCaches,
+  decoderParameters,
+  decoderStep,
+  encoder,
+  parameterDims,
+  windowFrames,
+  type CrossCache,
+  type ModelDimensions,
+  type ParameterSource,
+  type SelfCache,
+} from "../../model/index.ts";
+import { assertShape, sizeOf, tensor, type Tensor } from "../../tensor/index.ts";
+import type { AudioState, DecoderRow, DecoderState, Engine, Generated, GenerateRequest } from "../engine.ts";
+import { applyTokenRules, argmax, logSumExp } from "../token-rules.ts";
+import { checkReorder, checkRequests, checkRows, checkStep } from "./checks.ts";
+import { ReferenceOps } from "./ops.ts";
+
+/** Reads every parameter into memory as float32. */
+export async function createReferenceEngine(parameters: ParameterSource): Promise<ReferenceEngine> {
+  const values = new Map<string, Float32Array>();
+  for (const name of parameterDims(parameters.dimensions).keys()) values.set(name, await parameters.read(name));
+  return new ReferenceEngine(parameters.dimensions, values);
+}
+
+class ReferenceAudioState implements AudioState {
+  private crossCaches: readonly CrossCache<Tensor>[] | null;
+
+  constructor(
+    readonly owner: ReferenceEngine,
+    readonly batch: number,
+    readonly features: Tensor | null,
+    caches: readonly CrossCache<Tensor>[],
+  ) {
+    this.crossCaches = caches;
+  }
+
+  /** Cross caches of these windows, one a decoder layer. */
+  caches(windows: readonly number[]): CrossCache<Tensor>[] {
+    if (this.crossCaches === null) throw new Error("Cannot use an audio state after its dispose()");
+    return this.crossCaches.map((cache) => cache.map((part) => pick(part, windows)));
+  }
+
+  dispose(): void {
+    this.crossCaches = null;
+  }
+}
+
+class ReferenceDecoderState implements DecoderState {
+  disposed = false;
+
+  constructor(
+    readonly owner: ReferenceEngine,
+    readonly rows: number,
+    readonly windows: number,
+    public selfCaches: SelfCache<Tensor>[],
+    readonly crossCaches: readonly CrossCache<Tensor>[],
+  ) {}
+
+  get length(): number {
+    return this.selfCaches[0].key.dims[1];
+  }
+
+  dispose(): void {
+    this.disposed = true;
+    this.selfCaches = this.selfCaches.map(({ key, value }) => ({ key: empty(key), value: empty(value) }));
+  }
+}
+
+/** See the head of this file; made by `createReferenceEngine`. */
+export class ReferenceEngine implements Engine {
+  readonly device = "reference";
+  readonly dtype = "float32";
+  readonly parallelism = 1;
+  private disposed = false;
+
+  constructor(
+    readonly dimensions: ModelDimensions,
+    private readonly parameters: Map<string, Float32Array>,
+  ) {}
+
+  async encode(mel: Tensor, options: { keepFeatures?: boolean } = {}): Promise<AudioState> {
+    this.check();
+    assertShape("mel", mel, ["batch", this.dimensions.nMels, windowFrames(this.dimensions)]);
+    const ops = new ReferenceOps(this.dimensions, this.parameters);
+    const features = encoder(ops, this.dimensions, mel);
+    const caches = crossCaches(ops, this.dimensions, features);
+    return new ReferenceAudioState(this, mel.dims[0], options.keepFeatures === true ? features : null, caches);
+  }
+
+  async generate(audio: AudioState, requests: readonly GenerateRequest[]): Promise<Generated[]> {
+    const state = this.audio(audio);
+    checkRequests(requests, audio.batch, this.dimensions);
+    return requests.map((request) => this.generateOne(state, request));
+  }
+
+  private generateOne(audio: ReferenceAudioState, request: GenerateRequest): Generated {
+    const { window, prompt, sotIndex, noSpeech, rules, maxNewTokens } = request;
+    const { state, hidden } = this.prefill(audio, [request], [window]);
+    const atSot = this.logits(hidden, [sotIndex]);
+    const noSpeechProb = Math.exp(atSot[noSpeech] - logSumExp(atSot));
+
+    let logits = this.logits(hidden, [prompt.length - 1]);
+    const tokens: number[] = [];
+    const tokenLogprobs: number[] = [];
+    let stop: Generated["stop"] = "length";
+    while (tokens.length < maxNewTokens) {
+      applyTokenRules(logits, tokens, rules);
+      const token = argmax(logits);
+      tokenLogprobs.push(logits[token] - logSumExp(logits));
+      if (token === rules.eot) {
+        stop = "eot";
+        break;
+      }
+      tokens.push(token);
+      if (tokens.length < maxNewTokens) logits = this.advance(state, [token]);
+    }
+    return { tokens: Int32Array.from(tokens), tokenLogprobs: Float32Array.from(tokenLogprobs), noSpeechProb, stop };
+  }
+
+  async startDecoder(
+    audio: AudioState,
+    rows: readonly DecoderRow[],
+    at?: readonly number[],
+  ): Promise<{ state: DecoderState; logits: Float32Array }> {
+    const windows = checkRows(rows, at, audio.batch, this.dimensions);
+    const { state, hidden } = this.prefill(this.audio(audio), rows, windows);
+    return { state, logits: this.logits(hidden, at ?? [rows[0].prompt.length - 1]) };
+  }
+
+  async step(state: DecoderState, tokens: Int32Array): Promise<Float32Array> {
+    const decoder = this.decoder(state);
+    checkStep(tokens, decoder.rows, decoder.length, this.dimensions);
+    return this.advance(decoder, tokens);
+  }
+
+  async reorder(state: DecoderState, from: Int32Array): Promise<void> {
+    const decoder = this.decoder(state);
+    checkReorder(from, decoder.rows, decoder.windows);
+    const order = [...from];
+    decoder.selfCaches = decoder.selfCaches.map(({ key, value }) => ({
+      key: pick(key, order),
+      value: pick(value, order),
+    }));
+  }
+
+  async dispose(): Promise<void> {
+    this.disposed = true;
+    this.parameters.clear();
+  }
+
+  /** Runs the prompts; `hidden` is [rows, length, nTextState]. */
+  private prefill(
+    audio: ReferenceAudioState,
+    rows: readonly DecoderRow[],
+    windows: readonly number[],
+  ): { state: ReferenceDecoderState; hidden: Tensor } {
+    const nothing = tensor(new Float32Array(0), [rows.length, 0, this.dimensions.nTextState]);
+    const selfCaches = decoderParameters(this.dimensions).blocks.map(() => ({ key: nothing, value: nothing }));
+    const state = new ReferenceDecoderState(this, rows.length, windows.length, selfCaches, audio.caches(windows));
+    return {
+      state,
+      hidden: this.run(
+        state,
+        rows.flatMap((row) => row.prompt),
+      ),
+    };
+  }
+
+  /** Adds one token to each row: logits [rows, nVocab]. */
+  private advance(state: ReferenceDecoderState, tokens: ArrayLike<number>): Float32Array {
+    return this.logits(this.run(state, tokens), [0]);
+  }
+
+  private run(state: ReferenceDecoderState, tokens: ArrayLike<number>): Tensor {
+    const ops = new ReferenceOps(this.dimensions, this.parameters, state.length);
+    const ids = tensor(Float32Array.from(tokens), [state.rows, tokens.length / state.rows]);
+    const step = decoderStep(ops, this.dimensions, ids, state.selfCaches, state.crossCaches);
+    state.selfCaches = step.selfCaches;
+    return step.hidden;
+  }
+
+  /** Logits of some positions of hidden states [rows, length, nTextState]: [rows, at.length, nVocab]. */
+  private logits(hidden: Tensor, at: readonly number[]): Float32Array {
+    const [rows, length, size] = hidden.dims;
+    const wanted = Array.from({ length: rows }, (_, row) => at.map((position) => row * length + position)).flat();
+    const chosen = pick(tensor(hidden.data, [rows * length, 1, size]), wanted);
+    const ops = new ReferenceOps(this.dimensions, this.parameters);
+    return ops.logits(chosen, decoderParameters(this.dimensions).tokenEmbedding, this.dimensions.nVocab).data;
+  }
+
+  private check(): void {
+    if (this.disposed) throw new Error("Cannot use an engine after its dispose()");
+  }
+
+  private audio(state: AudioState): ReferenceAudioState {
+    this.check();
+    if (!(state instanceof ReferenceAudioState) || state.owner !== this) {
+      throw new TypeError("Cannot use an audio state that another engine made");
+    }
+    return state;
+  }
+
+  private decoder(state: DecoderState): ReferenceDecoderState {
+    this.check();
+    if (!(state instanceof ReferenceDecoderState) || state.owner !== this) {
+      throw new TypeError("Cannot use a decoder state that another engine made");
+    }
+    if (state.disposed) throw new Error("Cannot use a decoder state after its dispose()");
+    return state;
+  }
+}
+
+/** Chosen slices of the outermost axis, copied unless it is one. */
+function pick(x: Tensor, indices: readonly number[]): Tensor {
+  const dims = [indices.length, ...x.dims.slice(1)];
+  const size = sizeOf(x.dims.slice(1));
+  if (indices.length === 1) return tensor(x.data.subarray(indices[0] * size, (indices[0] + 1) * size), dims);
+  const out = new Float32Array(indices.length * size);
+  indices.forEach((index, i) => out.set(x.data.subarray(index * size, (index + 1) * size), i * size));
+  return tensor(out, dims);
+}
+
+function empty({ dims: [rows, , state] }: Tensor): Tensor {
+  return tensor(new Float32Array(0), [rows, 0, state]);
+}

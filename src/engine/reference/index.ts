@@ -1,0 +1,2 @@
+export { createReferenceEngine, type ReferenceEngine } from "./engine.ts";
+export { ReferenceOps } from "./ops.ts";
