@@ -8,9 +8,6 @@ export type ComputeDType = "float32" | "float16" | "bfloat16" | "int8";
 
 export const BYTES_PER_ELEMENT: Readonly<Record<StoredDType, number>> = { float32: 4, float16: 2, bfloat16: 2 };
 
-const bits = new Uint32Array(1);
-const float = new Float32Array(bits.buffer);
-
 function float16ToFloat32Bits(half: number): number {
   const sign = (half & 0x8000) << 16;
   const exponent = (half >> 10) & 0x1f;
@@ -42,16 +39,16 @@ export function float16ToFloat32(half: number): number {
   return float16Values()[half & 0xffff];
 }
 
-/** Nearest float16 bit pattern, ties to even; too large values become infinity. */
-export function float32ToFloat16(value: number): number {
-  float[0] = value;
-  const x = bits[0];
+/** Nearest float16 bit pattern of a float32 bit pattern, ties to even; too large values become infinity. */
+function float32BitsToFloat16(x: number): number {
   const sign = (x >>> 16) & 0x8000;
   const magnitude = x & 0x7fffffff;
-  if (magnitude >= 0x7f800000) return sign | (magnitude > 0x7f800000 ? 0x7e00 : 0x7c00);
-  if (magnitude >= 0x477ff000) return sign | 0x7c00;
-  if (magnitude < 0x33000001) return sign; // below half of the smallest subnormal
+  if (magnitude >= 0x477ff000) {
+    if (magnitude > 0x7f800000) return sign | 0x7e00;
+    return sign | 0x7c00;
+  }
   if (magnitude < 0x38800000) {
+    if (magnitude < 0x33000001) return sign; // at most half of the smallest subnormal
     const shift = 126 - (magnitude >>> 23); // 14..24
     const mantissa = (magnitude & 0x7fffff) | 0x800000;
     const half = mantissa >>> shift;
@@ -59,8 +56,20 @@ export function float32ToFloat16(value: number): number {
     const middle = 1 << (shift - 1);
     return sign | (half + (rest > middle || (rest === middle && (half & 1) === 1) ? 1 : 0));
   }
-  const rounded = magnitude - 0x38000000 + 0xfff + ((magnitude >>> 13) & 1);
-  return sign | (rounded >>> 13);
+  return sign | ((magnitude - 0x38000000 + 0xfff + ((magnitude >>> 13) & 1)) >>> 13);
+}
+
+/** Nearest float16 bit pattern of one value. */
+export function float32ToFloat16(value: number): number {
+  return toFloat16(Float32Array.of(value))[0];
+}
+
+/** Nearest float16 bit patterns, ties to even; too large values become infinity. */
+export function toFloat16(values: Float32Array): Uint16Array<ArrayBuffer> {
+  const bits = new Uint32Array(values.buffer, values.byteOffset, values.length);
+  const result = new Uint16Array(values.length);
+  for (let i = 0; i < bits.length; i++) result[i] = float32BitsToFloat16(bits[i]);
+  return result;
 }
 
 /**

@@ -3,6 +3,7 @@ export {
   BYTES_PER_ELEMENT,
   float16ToFloat32,
   float32ToFloat16,
+  toFloat16,
   toFloat32,
   type ComputeDType,
   type StoredDType,

@@ -72,11 +72,7 @@ export function decoderGraph(dimensions: ModelDimensions, weights: Weights): Uin
   const crossCaches = crossCachePorts(dimensions, weights.quantized).map((ports) =>
     ports.map((port) => main.input(port.name, port.type, port.dims)),
   );
-  rules.index = main.op("Range", [
-    main.int(0),
-    main.op("Sub", [main.int(nVocab), rules.timestampBegin]),
-    main.int(1),
-  ]);
+  rules.index = main.op("Range", [main.int(0), main.op("Sub", [main.int(nVocab), rules.timestampBegin]), main.int(1)]);
 
   const body = main.subgraph("turn");
   body.input("turn", "int64", []);
@@ -214,10 +210,7 @@ function chooseToken(
 
   const text = part(graph, slice(graph.ints(0), eot));
   const specials = part(graph, slice(eot, timestampBegin));
-  const timestamps = part(
-    graph,
-    op("Where", [below, negative, slice(timestampBegin, graph.ints(nVocab))]),
-  );
+  const timestamps = part(graph, op("Where", [below, negative, slice(timestampBegin, graph.ints(nVocab))]));
   const textMax = op("Where", [afterSingle, negative, text.max]);
   const textLse = op("Where", [afterSingle, negative, text.logSumExp]);
 

@@ -21,7 +21,7 @@ export class EngineWorker {
     this.#worker.unref(); // an idle engine keeps no process alive
     this.#worker.on("message", (reply: ReplyMessage) => this.#settle(reply));
     this.#worker.on("error", (error) => this.#fail(error instanceof Error ? error : new Error(String(error))));
-    this.#worker.on("exit", () => this.#fail(new Error("The cpu engine has been disposed")));
+    this.#worker.on("exit", () => this.#fail(new Error("Cannot use an engine after its dispose()")));
   }
 
   /** A handle for a window or a decoder state that this worker is to keep. */
@@ -58,7 +58,7 @@ export class EngineWorker {
   }
 
   async terminate(): Promise<void> {
-    this.#fail(new Error("The cpu engine has been disposed"));
+    this.#fail(new Error("Cannot use an engine after its dispose()"));
     await this.#worker.terminate();
   }
 }

@@ -9,14 +9,8 @@ import { availableParallelism } from "node:os";
 import { EngineUnavailableError, OptionError } from "../../errors.ts";
 import { parameterDims, windowFrames, type ModelDimensions, type ParameterSource } from "../../model/index.ts";
 import { assertShape, type Tensor } from "../../tensor/index.ts";
-import type {
-  AudioState,
-  DecoderRow,
-  DecoderState,
-  Engine,
-  Generated,
-  GenerateRequest,
-} from "../engine.ts";
+import type { AudioState, DecoderRow, DecoderState, Engine, Generated, GenerateRequest } from "../engine.ts";
+import { checkReorder, checkRequests, checkRows, checkStep } from "../checks.ts";
 import { decoderGraph } from "./decoder-graph.ts";
 import { encoderGraph } from "./encoder-graph.ts";
 import { EngineWorker } from "./engine-worker.ts";
@@ -82,6 +76,7 @@ class CpuAudioState implements AudioState {
   #places: readonly Place[] | null;
 
   constructor(
+    readonly owner: CpuEngine,
     places: readonly Place[],
     readonly features: Tensor | null,
   ) {
@@ -91,8 +86,7 @@ class CpuAudioState implements AudioState {
 
   /** @throws {Error} if the state has been disposed */
   place(window: number): Place {
-    if (this.#places === null) throw new Error("The audio state has been disposed");
-    if (!(window in this.#places)) throw new RangeError(`Window ${window} is not among the ${this.batch} encoded ones`);
+    if (this.#places === null) throw new Error("Cannot use an audio state after its dispose()");
     return this.#places[window];
   }
 
@@ -116,8 +110,10 @@ class CpuDecoderState implements DecoderState {
   length: number;
 
   constructor(
+    readonly owner: CpuEngine,
     parts: readonly DecoderPart[],
     readonly rows: number,
+    readonly windows: number,
     length: number,
   ) {
     this.#parts = parts;
@@ -126,7 +122,7 @@ class CpuDecoderState implements DecoderState {
 
   /** @throws {Error} if the state has been disposed */
   get parts(): readonly DecoderPart[] {
-    if (this.#parts === null) throw new Error("The decoder state has been disposed");
+    if (this.#parts === null) throw new Error("Cannot use a decoder state after its dispose()");
     return this.#parts;
   }
 
@@ -166,7 +162,7 @@ class CpuEngine implements Engine {
   }
 
   #workersFor(windows: number): EngineWorker[] {
-    if (this.#disposed) throw new Error("The cpu engine has been disposed");
+    if (this.#disposed) throw new Error("Cannot use an engine after its dispose()");
     if (windows === 1 && this.#hasWide) {
       return [(this.#wide ??= new EngineWorker({ ...this.#setup, threads: this.#threads }))];
     }
@@ -194,7 +190,7 @@ class CpuEngine implements Engine {
       return worker.call("encode", { windows, mel: part, keepFeatures }, [part.buffer]);
     });
     const parts = await Promise.all(calls);
-    if (options.keepFeatures !== true) return new CpuAudioState(places, null);
+    if (options.keepFeatures !== true) return new CpuAudioState(this, places, null);
     const data = new Float32Array(batch * nAudioCtx * nAudioState);
     let offset = 0;
     for (const { features } of parts) {
@@ -202,19 +198,14 @@ class CpuEngine implements Engine {
       data.set(features, offset);
       offset += features.length;
     }
-    return new CpuAudioState(places, { data, dims: [batch, nAudioCtx, nAudioState] });
+    return new CpuAudioState(this, places, { data, dims: [batch, nAudioCtx, nAudioState] });
   }
 
   async generate(audio: AudioState, requests: readonly GenerateRequest[]): Promise<Generated[]> {
-    for (const { prompt, maxNewTokens } of requests) {
-      if (prompt.length === 0 || maxNewTokens < 1 || prompt.length + maxNewTokens > this.dimensions.nTextCtx) {
-        throw new RangeError(
-          `Cannot generate ${maxNewTokens} tokens after a prompt of ${prompt.length}: both need at least one, and fit ${this.dimensions.nTextCtx}`,
-        );
-      }
-    }
+    const state = this.#audio(audio);
+    checkRequests(requests, state.batch, this.dimensions);
     const results = new Array<Generated>(requests.length);
-    const parts = byWorker(requests, (request) => (audio as CpuAudioState).place(request.window));
+    const parts = byWorker(requests, (request) => state.place(request.window));
     await Promise.all(
       [...parts].map(async ([worker, rows]) => {
         const local = rows.map(({ index, handle }) => ({ ...requests[index], window: handle }));
@@ -230,14 +221,13 @@ class CpuEngine implements Engine {
     rows: readonly DecoderRow[],
     at?: readonly number[],
   ): Promise<{ state: DecoderState; logits: Float32Array }> {
-    const length = rows[0]?.prompt.length ?? 0;
-    if (length === 0 || length > this.dimensions.nTextCtx || rows.some(({ prompt }) => prompt.length !== length)) {
-      throw new RangeError(`Prompts must have one length, from 1 to ${this.dimensions.nTextCtx} tokens`);
-    }
+    const encoded = this.#audio(audio);
+    const windows = checkRows(rows, at, encoded.batch, this.dimensions);
+    const length = rows[0].prompt.length;
     const positions = [...(at ?? [length - 1])];
     const size = positions.length * this.dimensions.nVocab;
     const logits = new Float32Array(rows.length * size);
-    const groups = byWorker(rows, (row) => (audio as CpuAudioState).place(row.window));
+    const groups = byWorker(rows, (row) => encoded.place(row.window));
     const parts = await Promise.all(
       [...groups].map(async ([worker, places]): Promise<DecoderPart> => {
         const handle = worker.newHandle();
@@ -251,14 +241,13 @@ class CpuEngine implements Engine {
         return { worker, handle, rows: places.map(({ index }) => index) };
       }),
     );
-    return { state: new CpuDecoderState(parts, rows.length, length), logits };
+    return { state: new CpuDecoderState(this, parts, rows.length, windows.length, length), logits };
   }
 
   async step(state: DecoderState, tokens: Int32Array): Promise<Float32Array> {
-    const decoder = state as CpuDecoderState;
-    const { nVocab, nTextCtx } = this.dimensions;
-    if (tokens.length !== decoder.rows) throw new RangeError(`Got ${tokens.length} tokens for ${decoder.rows} rows`);
-    if (decoder.length >= nTextCtx) throw new RangeError(`The rows are full: they have ${nTextCtx} tokens`);
+    const decoder = this.#decoder(state);
+    const { nVocab } = this.dimensions;
+    checkStep(tokens, decoder.rows, decoder.length, this.dimensions);
     const logits = new Float32Array(decoder.rows * nVocab);
     await Promise.all(
       decoder.parts.map(async ({ worker, handle, rows }) => {
@@ -272,15 +261,30 @@ class CpuEngine implements Engine {
   }
 
   async reorder(state: DecoderState, from: Int32Array): Promise<void> {
-    const decoder = state as CpuDecoderState;
-    if (from.length !== decoder.rows) throw new RangeError(`Got ${from.length} sources for ${decoder.rows} rows`);
+    const decoder = this.#decoder(state);
+    checkReorder(from, decoder.rows, decoder.windows);
     await Promise.all(
       decoder.parts.map(({ worker, handle, rows }) => {
         const local = Int32Array.from(rows, (row) => rows.indexOf(from[row]));
-        if (local.includes(-1)) throw new RangeError("A row can only be copied from a row of the same window");
         return worker.call("reorder", { decoder: handle, from: local });
       }),
     );
+  }
+
+  /** @throws {TypeError} for a state that another engine made */
+  #audio(state: AudioState): CpuAudioState {
+    if (!(state instanceof CpuAudioState) || state.owner !== this) {
+      throw new TypeError("Cannot use an audio state that another engine made");
+    }
+    return state;
+  }
+
+  /** @throws {TypeError} for a state that another engine made */
+  #decoder(state: DecoderState): CpuDecoderState {
+    if (!(state instanceof CpuDecoderState) || state.owner !== this) {
+      throw new TypeError("Cannot use a decoder state that another engine made");
+    }
+    return state;
   }
 
   async dispose(): Promise<void> {

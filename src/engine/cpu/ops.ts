@@ -202,12 +202,7 @@ export class OnnxOps implements Ops<Value> {
     const largest = graph.op("ReduceMax", [magnitudes, graph.ints(-1)], { keepdims: 1 });
     const steps = signed ? 127 : 255;
     const scale = graph.op("Mul", [graph.op("Max", [largest, graph.scalar(1e-30)]), graph.scalar(1 / steps)]);
-    const zero = graph.constant(
-      signed ? "uint8_middle" : "uint8_zero",
-      "uint8",
-      [],
-      Uint8Array.of(signed ? 128 : 0),
-    );
+    const zero = graph.constant(signed ? "uint8_middle" : "uint8_zero", "uint8", [], Uint8Array.of(signed ? 128 : 0));
     const quantized = graph.op("QuantizeLinear", [graph.op("Div", [x, scale]), graph.scalar(1), zero]);
     return { quantized, scale, zero };
   }

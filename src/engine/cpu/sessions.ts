@@ -122,14 +122,14 @@ export class Sessions {
 
   #batch(handle: number): DecoderBatch {
     const batch = this.#decoders.get(handle);
-    if (batch === undefined) throw new Error("The decoder state has been disposed");
+    if (batch === undefined) throw new Error("Cannot use a decoder state after its dispose()");
     return batch;
   }
 
   #cross(windows: readonly number[]): Feeds {
     const kept = windows.map((handle) => {
       const window = this.#windows.get(handle);
-      if (window === undefined) throw new Error("The audio state has been disposed");
+      if (window === undefined) throw new Error("Cannot use an audio state after its dispose()");
       return window;
     });
     return Object.fromEntries(
@@ -257,14 +257,17 @@ export class Sessions {
     let begin = true;
 
     while (running.length > 0) {
-      const left = Math.max(...running.map(({ request, tokens: generated }) => request.maxNewTokens - generated.length));
+      // At least one turn, for the no-speech probability of rows that want no token.
+      const left = Math.max(
+        1,
+        ...running.map(({ request, tokens: generated }) => request.maxNewTokens - generated.length),
+      );
       const turns = running.length === 1 ? left : Math.min(left, TURNS_BETWEEN_COMPACTIONS);
       const masks = ruleMasks(
         running.map(({ request }) => request.rules),
         nVocab,
       );
-      const mask = (data: Float32Array): ort.Tensor =>
-        new this.#runtime.Tensor("float32", data, [masks.rows, nVocab]);
+      const mask = (data: Float32Array): ort.Tensor => new this.#runtime.Tensor("float32", data, [masks.rows, nVocab]);
       const length = tokens[0].length;
       const select = begin ? [any.sotIndex, length - 1] : [0];
       const fetches = ["generated", "logprobs", "noSpeechProb"];

@@ -13,7 +13,7 @@ import { basename, dirname, join } from "node:path";
 
 import type { LinearParameters, ParameterSource } from "../../model/index.ts";
 import type { ElementType, GraphBuilder, Value } from "../../onnx/index.ts";
-import { float32ToFloat16, sizeOf } from "../../tensor/index.ts";
+import { sizeOf, toFloat16 } from "../../tensor/index.ts";
 import { BLOCK_SIZE, quantizeBlocks, quantizeColumns } from "./quantize.ts";
 
 /** Changes when the same weights would be packed otherwise. */
@@ -62,7 +62,11 @@ export class Weights {
   float32(graph: GraphBuilder, name: string): Value {
     const { dims, file, byteOffset, byteLength } = this.#source.stored(name);
     if (this.#mapped !== null) {
-      return graph.external(name, "float32", dims, { location: basename(file), offset: byteOffset, length: byteLength });
+      return graph.external(name, "float32", dims, {
+        location: basename(file),
+        offset: byteOffset,
+        length: byteLength,
+      });
     }
     return this.#pack(graph, name, "float32", dims, async () => bytesOf(await this.#source.read(name)));
   }
@@ -72,8 +76,7 @@ export class Weights {
     if (!this.#quantized) return { table: this.float32(graph, name), type: "float32" };
     const { dims } = this.#source.stored(name);
     const table = this.#pack(graph, `${name}.float16`, "float16", dims, async () => {
-      const values = await this.#source.read(name);
-      return bytesOf(Uint16Array.from(values, float32ToFloat16));
+      return bytesOf(toFloat16(await this.#source.read(name)));
     });
     return { table, type: "float16" };
   }
@@ -204,7 +207,7 @@ export class Weights {
 }
 
 async function writeAt(file: Awaited<ReturnType<typeof open>>, bytes: Uint8Array, offset: number): Promise<void> {
-  for (let done = 0; done < bytes.length; ) {
+  for (let done = 0; done < bytes.length;) {
     done += (await file.write(bytes, done, bytes.length - done, offset + done)).bytesWritten;
   }
 }

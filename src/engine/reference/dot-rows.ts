@@ -74,11 +74,36 @@ export function dotRows(a: Rows, b: Rows, out: Rows, m: number, n: number, size:
       }
     }
   }
+  // What is left over: the last column of the whole blocks, and the last rows, four columns at a time.
   for (let i = 0; i < m; i++) {
-    for (let j = i < fullM ? fullN : 0; j < n; j++) {
+    const a0 = a.from + i * a.stride;
+    const o = out.from + i * out.stride;
+    let j = i < fullM ? fullN : 0;
+    for (; j + 4 <= n; j += 4) {
+      const b0 = b.from + j * b.stride;
+      const b1 = b0 + b.stride;
+      const b2 = b1 + b.stride;
+      const b3 = b2 + b.stride;
+      let s0 = 0;
+      let s1 = 0;
+      let s2 = 0;
+      let s3 = 0;
+      for (let k = 0; k < size; k++) {
+        const x0 = x[a0 + k];
+        s0 += x0 * y[b0 + k];
+        s1 += x0 * y[b1 + k];
+        s2 += x0 * y[b2 + k];
+        s3 += x0 * y[b3 + k];
+      }
+      z[o + j] = s0;
+      z[o + j + 1] = s1;
+      z[o + j + 2] = s2;
+      z[o + j + 3] = s3;
+    }
+    for (; j < n; j++) {
       let sum = 0;
-      for (let k = 0; k < size; k++) sum += x[a.from + i * a.stride + k] * y[b.from + j * b.stride + k];
-      z[out.from + i * out.stride + j] = sum;
+      for (let k = 0; k < size; k++) sum += x[a0 + k] * y[b.from + j * b.stride + k];
+      z[o + j] = sum;
     }
   }
 }

@@ -1,0 +1,88 @@
+/** What a caller may ask of an engine: broken requests are refused in words, before any work is done. */
+import type { ModelDimensions } from "../model/index.ts";
+import type { DecoderRow, GenerateRequest } from "./engine.ts";
+
+function checkWindow(window: number, batch: number): void {
+  if (!Number.isInteger(window) || window < 0 || window >= batch) {
+    throw new RangeError(`Cannot decode window ${window}: the audio state has ${batch} windows, counted from 0`);
+  }
+}
+
+/** @param taken positions of one row that these tokens, and those that may follow, take up */
+function checkTokens(tokens: ArrayLike<number>, { nVocab, nTextCtx }: ModelDimensions, taken: number): void {
+  for (let i = 0; i < tokens.length; i++) {
+    if (!Number.isInteger(tokens[i]) || tokens[i] < 0 || tokens[i] >= nVocab) {
+      throw new RangeError(`Token ${tokens[i]} is not in the vocabulary, expected an id from 0 to ${nVocab - 1}`);
+    }
+  }
+  if (taken > nTextCtx) {
+    throw new RangeError(`Cannot decode ${taken} tokens in one row: the model has room for ${nTextCtx}`);
+  }
+}
+
+/** @throws {RangeError} if a request names no window or token of this model, or asks for more tokens than fit */
+export function checkRequests(requests: readonly GenerateRequest[], batch: number, dimensions: ModelDimensions): void {
+  for (const { window, prompt, sotIndex, noSpeech, maxNewTokens } of requests) {
+    checkWindow(window, batch);
+    if (!Number.isInteger(maxNewTokens) || maxNewTokens < 0) {
+      throw new RangeError(`Cannot generate ${maxNewTokens} tokens, expected a whole number`);
+    }
+    checkTokens([...prompt, noSpeech], dimensions, prompt.length + maxNewTokens);
+    if (prompt[sotIndex] === undefined) {
+      throw new RangeError(`Index ${sotIndex} of startoftranscript is outside a prompt of ${prompt.length} tokens`);
+    }
+  }
+}
+
+/**
+ * @returns the windows listened to, in the order of their rows
+ * @throws {RangeError} unless prompts have one length, and the rows of a window lie together, the same number for each
+ */
+export function checkRows(
+  rows: readonly DecoderRow[],
+  at: readonly number[] | undefined,
+  batch: number,
+  dimensions: ModelDimensions,
+): number[] {
+  if (rows.length === 0) throw new RangeError("Cannot start a decoder of no rows");
+  const windows: number[] = [];
+  for (const { window, prompt } of rows) {
+    checkWindow(window, batch);
+    checkTokens(prompt, dimensions, prompt.length);
+    if (prompt.length === 0 || prompt.length !== rows[0].prompt.length) {
+      const lengths = rows.map((row) => row.prompt.length).join(", ");
+      throw new RangeError(`Prompts have ${lengths} tokens, expected one length of at least 1 for all rows`);
+    }
+    if (windows.at(-1) !== window) windows.push(window);
+  }
+  const each = rows.length / windows.length;
+  const together = rows.every(({ window }, i) => window === windows[Math.floor(i / each)]);
+  if (!together || new Set(windows).size !== windows.length) {
+    const found = rows.map(({ window }) => window).join(", ");
+    throw new RangeError(`Rows listen to windows ${found}, expected the same number of rows a window, lying together`);
+  }
+  for (const position of at ?? []) {
+    if (rows[0].prompt[position] === undefined) {
+      throw new RangeError(`Position ${position} is outside a prompt of ${rows[0].prompt.length} tokens`);
+    }
+  }
+  return windows;
+}
+
+/** @throws {RangeError} unless there is one token of the vocabulary for each row, and room for it */
+export function checkStep(tokens: Int32Array, rows: number, length: number, dimensions: ModelDimensions): void {
+  if (tokens.length !== rows)
+    throw new RangeError(`Got ${tokens.length} tokens, expected one for each of ${rows} rows`);
+  checkTokens(tokens, dimensions, length + 1);
+}
+
+/** @throws {RangeError} unless every row is followed by a row of its own window */
+export function checkReorder(from: Int32Array, rows: number, windows: number): void {
+  if (from.length !== rows) throw new RangeError(`Got ${from.length} rows, expected one for each of ${rows}`);
+  const each = rows / windows;
+  from.forEach((row, i) => {
+    if (row < 0 || row >= rows || Math.floor(row / each) !== Math.floor(i / each)) {
+      throw new RangeError(`Row ${i} cannot go on from row ${row}: expected a row of the same window`);
+    }
+  });
+}

@@ -1,0 +1,729 @@
+/**
+ * What every engine must do, as one suite: src/engine/engine.ts in executable form.
+ *
+ * It runs on random models of toy size, so it needs no checkpoint, and compares an engine with the reference engine (within
+ * a tolerance), with itself (one step = one pass, one batch = its rows), and its own program of token rules with the plain
+ * one. An engine may leave out a case only with a reason, which is printed.
+ */
+import fc from "fast-check";
+import { afterAll, describe, expect, it } from "vitest";
+import type { AudioState, Engine, Generated, GenerateRequest } from "../../src/engine/engine.ts";
+import { createReferenceEngine } from "../../src/engine/reference/index.ts";
+import { applyTokenRules, argmax, logSumExp } from "../../src/engine/token-rules.ts";
+import type { ModelDimensions, ParameterSource } from "../../src/model/index.ts";
+import { ShapeError } from "../../src/errors.ts";
+import { tensor, type Tensor } from "../../src/tensor/index.ts";
+import { assertAllClose, relativeError } from "../helpers/close.ts";
+import { seededRandom, toyMel, toyModel, type ToyModel, type ToyModelOptions } from "../helpers/toy-model.ts";
+
+export interface ContractOptions {
+  /**
+   * Largest relative rms error of features and logits against the reference engine. Default 1e-5: float32 rounds by 6e-8 at
+   * each of some 60 operations on the way to a logit, and peaked attention multiplies an error by up to about 10.
+   */
+  readonly againstReference?: number;
+  /** The same between two ways that one engine computes one thing. Default 1e-5, for the same reason. */
+  readonly againstItself?: number;
+  readonly skip?: Partial<Record<ContractCase, string>>;
+}
+
+/** The models of the suite: each is written and loaded when a case first asks for it. */
+const MODELS = {
+  small: {},
+  /** Other depths above and below, as distilled models have, 128 mel bins, and stored halves. */
+  float16: { dimensions: { nMels: 128, nAudioLayer: 3, nTextLayer: 1 }, dtype: "float16", seed: 8 },
+  bfloat16: { dimensions: { nAudioLayer: 1, nTextLayer: 3 }, dtype: "bfloat16", seed: 9 },
+  /** A header of odd length puts every parameter at an odd offset. */
+  unaligned: { dimensions: { nTextCtx: 31 }, leadingBytes: 1235, seed: 10 },
+  /** The ids of large-v3 (facts 0.6) over one head. */
+  vocabulary: {
+    dimensions: {
+      nVocab: 51866,
+      nAudioState: 64,
+      nAudioHead: 1,
+      nAudioLayer: 1,
+      nTextState: 64,
+      nTextHead: 1,
+      nTextLayer: 1,
+    },
+    seed: 11,
+  },
+} as const satisfies Record<string, ToyModelOptions>;
+
+type ModelName = keyof typeof MODELS;
+
+const BATCH = 4;
+
+/** A model, the engine under test and the reference engine with it, and four windows encoded by both. */
+interface Bench {
+  readonly model: ToyModel;
+  readonly dimensions: ModelDimensions;
+  readonly mel: Tensor;
+  readonly engine: Engine;
+  readonly audio: AudioState;
+  readonly reference: Engine;
+  readonly referenceAudio: AudioState;
+}
+
+interface Suite {
+  readonly bench: (model?: ModelName) => Promise<Bench>;
+  /** Opens an engine of a case's own, for cases that dispose it. */
+  readonly open: (source: ParameterSource) => Promise<Engine>;
+  readonly againstReference: number;
+  readonly againstItself: number;
+  /** Of log-probabilities: two logits enter, and toy logits are below 20 in size. */
+  readonly logprobTolerance: number;
+}
+
+const range = (n: number): number[] => Array.from({ length: n }, (_, i) => i);
+
+const randomTokens = (n: number, below: number, seed: number): number[] => {
+  const random = seededRandom(seed);
+  return range(n).map(() => Math.floor(random() * below));
+};
+
+/** A request of the usual kind: the specials forbidden, few enough words left that endoftext turns up. */
+function request(model: ToyModel, changes: Partial<GenerateRequest> & { seed?: number; timestamps?: boolean } = {}) {
+  const { seed = 1, timestamps = false, ...given } = changes;
+  const t = model.tokens;
+  return {
+    window: 0,
+    prompt: timestamps ? [t.sot, t.language, t.transcribe] : [t.sot, t.language, t.transcribe, t.noTimestamps],
+    sotIndex: 0,
+    noSpeech: t.noSpeech,
+    rules: {
+      eot: t.eot,
+      timestampBegin: t.timestampBegin,
+      suppress: suppressAllBut(12, model, seed),
+      suppressAtBegin: [t.eot],
+      timestamps: timestamps ? { noTimestamps: t.noTimestamps, maxInitialTimestampIndex: 20 } : null,
+    },
+    maxNewTokens: 16,
+    ...given,
+  } satisfies GenerateRequest;
+}
+
+/** The specials after endoftext, and all text ids but `kept` random ones. */
+function suppressAllBut(kept: number, { tokens: t }: ToyModel, seed: number): number[] {
+  const text = range(t.eot);
+  const random = seededRandom(seed);
+  for (let i = 0; i < kept && text.length > 1; i++) text.splice(Math.floor(random() * text.length), 1);
+  return [...text, ...range(t.timestampBegin).slice(t.eot + 1)];
+}
+
+/** The plain program of `generate`: one row, one token after another, the rules by token-rules.ts. */
+async function generateByStep(engine: Engine, audio: AudioState, asked: GenerateRequest): Promise<Generated> {
+  const { window, prompt, sotIndex, noSpeech, rules, maxNewTokens } = asked;
+  const { nVocab } = engine.dimensions;
+  const started = await engine.startDecoder(audio, [{ window, prompt }], [sotIndex, prompt.length - 1]);
+  const atSot = started.logits.slice(0, nVocab);
+  let logits: Float32Array = started.logits.slice(nVocab);
+  const tokens: number[] = [];
+  const tokenLogprobs: number[] = [];
+  let stop: Generated["stop"] = "length";
+  while (tokens.length < maxNewTokens) {
+    applyTokenRules(logits, tokens, rules);
+    const token = argmax(logits);
+    tokenLogprobs.push(logits[token] - logSumExp(logits));
+    if (token === rules.eot) {
+      stop = "eot";
+      break;
+    }
+    tokens.push(token);
+    if (tokens.length < maxNewTokens) logits = await engine.step(started.state, Int32Array.of(token));
+  }
+  started.state.dispose();
+  return {
+    tokens: Int32Array.from(tokens),
+    tokenLogprobs: Float32Array.from(tokenLogprobs),
+    noSpeechProb: Math.exp(atSot[noSpeech] - logSumExp(atSot)),
+    stop,
+  };
+}
+
+function expectSameGeneration(actual: Generated, expected: Generated, tolerance: number): void {
+  expect([...actual.tokens]).toEqual([...expected.tokens]);
+  expect(actual.stop).toBe(expected.stop);
+  assertAllClose(actual.tokenLogprobs, expected.tokenLogprobs, { absolute: tolerance }, "log-probabilities");
+  assertAllClose([actual.noSpeechProb], [expected.noSpeechProb], { absolute: tolerance }, "no-speech probabilities");
+}
+
+/** Checks facts 2.4.7 on a finished row, without the program that carried it out. */
+function expectTimestampsInPairs(tokens: Int32Array, { timestampBegin: begin }: { timestampBegin: number }): void {
+  let last = -1;
+  tokens.forEach((token, i) => {
+    const afterTimestamp = i > 0 && tokens[i - 1] >= begin;
+    const afterText = i > 0 && !afterTimestamp;
+    if (token >= begin) {
+      const opens = i === 0 || afterTimestamp;
+      expect(opens ? token : token - 1, `timestamp ${i} of ${tokens.join(" ")}`).toBeGreaterThanOrEqual(last);
+      if (i >= 2 && afterTimestamp) expect(tokens[i - 2], `before the pair at ${i}`).toBeLessThan(begin);
+      last = token;
+    } else {
+      // Text follows text or an opened segment: never a lone closing timestamp.
+      expect(i === 0 || afterText || i === 1 || tokens[i - 2] >= begin, `text at ${i} of ${tokens.join(" ")}`).toBe(
+        true,
+      );
+    }
+  });
+}
+
+/** Random requests of any mixture: contexts, rules, windows, lengths. */
+function anyRequests({ tokens: t, dimensions }: ToyModel): fc.Arbitrary<GenerateRequest[]> {
+  const timestampIds = dimensions.nVocab - t.timestampBegin;
+  const text = fc.nat(t.eot - 1);
+  const one = fc
+    .record({
+      window: fc.nat(BATCH - 1),
+      context: fc.array(text, { maxLength: 6 }),
+      kept: fc.constantFrom(1, 3, 12, 60, t.eot),
+      seed: fc.nat(1000),
+      // The first timestamp stays possible always, or a row could be left without any token.
+      fewerTimestamps: fc.array(fc.integer({ min: t.timestampBegin + 1, max: dimensions.nVocab - 1 }), {
+        maxLength: 9,
+      }),
+      suppressAtBegin: fc.array(fc.oneof(text, fc.constant(t.eot)), { maxLength: 40 }),
+      timestamps: fc.option(fc.record({ max: fc.option(fc.nat(timestampIds + 5)) })),
+      maxNewTokens: fc.integer({ min: 0, max: 20 }),
+    })
+    .map(({ window, context, kept, seed, fewerTimestamps, suppressAtBegin, timestamps, maxNewTokens }) => {
+      const start = timestamps === null ? [t.transcribe, t.noTimestamps] : [t.transcribe];
+      const before = context.length > 0 ? [t.sotPrev, ...context] : [];
+      return {
+        window,
+        prompt: [...before, t.sot, t.language, ...start],
+        sotIndex: before.length,
+        noSpeech: t.noSpeech,
+        rules: {
+          eot: t.eot,
+          timestampBegin: t.timestampBegin,
+          suppress: [...suppressAllBut(kept, { tokens: t } as ToyModel, seed), ...fewerTimestamps],
+          suppressAtBegin,
+          timestamps:
+            timestamps === null ? null : { noTimestamps: t.noTimestamps, maxInitialTimestampIndex: timestamps.max },
+        },
+        maxNewTokens,
+      };
+    });
+  return fc.array(one, { minLength: 1, maxLength: 9 });
+}
+
+/**
+ * Seeded: of thousands of random steps, one in a great many has two best tokens closer than rounding, and a suite that fails
+ * once a month is worth little.
+ */
+const SEEDED = { seed: 20251122 };
+
+const cases = {
+  "dimensions are those of the checkpoint": async ({ bench }: Suite) => {
+    const { engine, model } = await bench();
+    expect(engine.dimensions).toEqual(model.dimensions);
+    expect(engine.parallelism).toBeGreaterThanOrEqual(1);
+  },
+
+  "encode() throws a ShapeError for other dims": async ({ bench }: Suite) => {
+    const { engine, dimensions } = await bench();
+    const frames = 2 * dimensions.nAudioCtx;
+    for (const dims of [
+      [dimensions.nMels, frames],
+      [1, dimensions.nMels + 1, frames],
+      [1, dimensions.nMels, frames - 2],
+      [1, frames, dimensions.nMels],
+    ]) {
+      const mel = tensor(new Float32Array(dims.reduce((a, b) => a * b)), dims);
+      await expect(engine.encode(mel), dims.join()).rejects.toThrow(ShapeError);
+    }
+  },
+
+  "encode() gives the reference engine's features": async ({ bench, againstReference }: Suite) => {
+    for (const name of ["small", "float16", "bfloat16", "unaligned"] as const) {
+      const { audio, referenceAudio, dimensions } = await bench(name);
+      expect(audio.batch).toBe(BATCH);
+      expect(audio.features?.dims).toEqual([BATCH, dimensions.nAudioCtx, dimensions.nAudioState]);
+      expect(relativeError(audio.features!.data, referenceAudio.features!.data), name).toBeLessThan(againstReference);
+    }
+  },
+
+  "encode() gives no features unless asked, and leaves the spectrogram as it was": async ({ bench }: Suite) => {
+    const { engine, mel } = await bench();
+    const given = tensor(mel.data.slice(), mel.dims);
+    const audio = await engine.encode(given);
+    expect(audio.features).toBeNull();
+    expect(given.data).toEqual(mel.data);
+    audio.dispose();
+  },
+
+  "encode() of a batch is encode() of its windows": async ({ bench, againstItself }: Suite) => {
+    const { engine, audio, mel, dimensions } = await bench();
+    const size = dimensions.nAudioCtx * dimensions.nAudioState;
+    for (const window of range(BATCH)) {
+      const alone = await engine.encode(windowOf(mel, window), { keepFeatures: true });
+      const inBatch = audio.features!.data.subarray(window * size, (window + 1) * size);
+      expect(relativeError(inBatch, alone.features!.data), `window ${window}`).toBeLessThan(againstItself);
+      alone.dispose();
+    }
+  },
+
+  "startDecoder() gives the reference engine's logits at every position": async ({
+    bench,
+    againstReference,
+  }: Suite) => {
+    for (const name of ["small", "float16", "bfloat16", "unaligned", "vocabulary"] as const) {
+      const { engine, audio, reference, referenceAudio, dimensions } = await bench(name);
+      const rows = range(BATCH).map((window) => ({ window, prompt: randomTokens(7, dimensions.nVocab, window) }));
+      const actual = await engine.startDecoder(audio, rows, range(7));
+      const expected = await reference.startDecoder(referenceAudio, rows, range(7));
+      expect(actual.logits).toHaveLength(BATCH * 7 * dimensions.nVocab);
+      expect(relativeError(actual.logits, expected.logits), name).toBeLessThan(againstReference);
+      actual.state.dispose();
+    }
+  },
+
+  "startDecoder() gives the last position by default, others in the order asked": async ({ bench }: Suite) => {
+    const { engine, audio, dimensions } = await bench();
+    const rows = [0, 1].map((window) => ({ window, prompt: randomTokens(5, dimensions.nVocab, window) }));
+    const all = await engine.startDecoder(audio, rows, range(5));
+    const last = await engine.startDecoder(audio, rows);
+    const some = await engine.startDecoder(audio, rows, [3, 0]);
+    const { nVocab } = dimensions;
+    const at = (row: number, position: number): Float32Array =>
+      all.logits.slice((row * 5 + position) * nVocab, (row * 5 + position + 1) * nVocab);
+    // Exact but for the shape of the last multiplication, which may be summed in another order.
+    const tolerance = { absolute: 1e-4 };
+    assertAllClose(last.logits, [...at(0, 4), ...at(1, 4)], tolerance);
+    assertAllClose(some.logits, [...at(0, 3), ...at(0, 0), ...at(1, 3), ...at(1, 0)], tolerance);
+    for (const { state } of [all, last, some]) state.dispose();
+  },
+
+  "startDecoder() takes windows in any order, and several rows of one": async ({ bench, againstReference }: Suite) => {
+    const { engine, audio, reference, referenceAudio, dimensions } = await bench();
+    const rows = [3, 3, 0, 0, 2, 2].map((window, i) => ({ window, prompt: randomTokens(4, dimensions.nVocab, i) }));
+    const actual = await engine.startDecoder(audio, rows);
+    const expected = await reference.startDecoder(referenceAudio, rows);
+    expect([actual.state.rows, actual.state.length]).toEqual([6, 4]);
+    expect(relativeError(actual.logits, expected.logits)).toBeLessThan(againstReference);
+    const tokens = Int32Array.from(randomTokens(6, dimensions.nVocab, 99));
+    const actualStep = await engine.step(actual.state, tokens);
+    const expectedStep = await reference.step(expected.state, tokens);
+    expect(relativeError(actualStep, expectedStep)).toBeLessThan(againstReference);
+    actual.state.dispose();
+  },
+
+  "step() after step() equals one full pass": async ({ bench, againstItself }: Suite) => {
+    for (const name of ["small", "unaligned"] as const) {
+      const { engine, audio, dimensions } = await bench(name);
+      const { nVocab, nTextCtx } = dimensions;
+      const prompts = range(3).map((row) => randomTokens(nTextCtx, nVocab, row));
+      const full = await engine.startDecoder(
+        audio,
+        prompts.map((prompt, window) => ({ window, prompt })),
+        range(nTextCtx),
+      );
+      const cached = await engine.startDecoder(
+        audio,
+        prompts.map((prompt, window) => ({ window, prompt: prompt.slice(0, 3) })),
+      );
+      for (let length = 3; length < nTextCtx; length++) {
+        const logits = await engine.step(
+          cached.state,
+          Int32Array.from(prompts, (prompt) => prompt[length]),
+        );
+        const expected = prompts.flatMap((_, row) => {
+          const from = (row * nTextCtx + length) * nVocab;
+          return [...full.logits.subarray(from, from + nVocab)];
+        });
+        expect(relativeError(logits, expected), `token ${length} of ${name}`).toBeLessThan(againstItself);
+        expect(cached.state.length).toBe(length + 1);
+      }
+      full.state.dispose();
+      cached.state.dispose();
+    }
+  },
+
+  "step() leaves logits of earlier calls alone": async ({ bench }: Suite) => {
+    const { engine, audio, model } = await bench();
+    const { state, logits } = await engine.startDecoder(audio, [{ window: 0, prompt: [model.tokens.sot] }]);
+    const copy = logits.slice();
+    const next = await engine.step(state, Int32Array.of(5));
+    const nextCopy = next.slice();
+    await engine.step(state, Int32Array.of(6));
+    expect(logits).toEqual(copy);
+    expect(next).toEqual(nextCopy);
+    state.dispose();
+  },
+
+  "reorder() makes rows go on from other rows of their window": async ({ bench, againstItself }: Suite) => {
+    const { engine, audio, dimensions } = await bench();
+    const windows = [1, 1, 1, 3, 3, 3];
+    const histories = windows.map((_, row) => randomTokens(3, dimensions.nVocab, 20 + row));
+    const { state } = await engine.startDecoder(
+      audio,
+      windows.map((window, row) => ({ window, prompt: histories[row] })),
+    );
+    let rows = histories;
+    for (const [turn, from] of [
+      [2, 0, 0, 3, 5, 3],
+      [1, 1, 2, 4, 3, 5],
+    ].entries()) {
+      await engine.reorder(state, Int32Array.from(from));
+      const tokens = randomTokens(6, dimensions.nVocab, 40 + turn);
+      rows = from.map((row, i) => [...rows[row], tokens[i]]);
+      const actual = await engine.step(state, Int32Array.from(tokens));
+      const expected = await engine.startDecoder(
+        audio,
+        windows.map((window, row) => ({ window, prompt: rows[row] })),
+      );
+      expect(relativeError(actual, expected.logits), `turn ${turn}`).toBeLessThan(againstItself);
+      expected.state.dispose();
+    }
+    state.dispose();
+  },
+
+  "generate() gives the reference engine's tokens": async ({ bench, logprobTolerance }: Suite) => {
+    for (const name of ["small", "float16", "bfloat16", "unaligned"] as const) {
+      const { engine, audio, reference, referenceAudio, model } = await bench(name);
+      const requests = range(8).map((i) =>
+        request(model, { window: i % BATCH, seed: 100 + i, timestamps: i % 2 === 0, maxNewTokens: 20 }),
+      );
+      const actual = await engine.generate(audio, requests);
+      const expected = await reference.generate(referenceAudio, requests);
+      expected.forEach((row, i) => expectSameGeneration(actual[i], row, logprobTolerance));
+    }
+  },
+
+  "generate() equals step() and the plain token rules, for any mixture of requests": async ({
+    bench,
+    logprobTolerance,
+  }: Suite) => {
+    const { engine, audio, model } = await bench();
+    const stops = { eot: 0, length: 0 };
+    const lengths = new Set<number>();
+    let timestamps = 0;
+    let texts = 0;
+    await fc.assert(
+      fc.asyncProperty(anyRequests(model), async (requests) => {
+        const rows = await engine.generate(audio, requests);
+        expect(rows).toHaveLength(requests.length);
+        for (const [i, asked] of requests.entries()) {
+          expectSameGeneration(rows[i], await generateByStep(engine, audio, asked), logprobTolerance);
+          stops[rows[i].stop]++;
+          lengths.add(rows[i].tokens.length);
+          for (const id of rows[i].tokens)
+            if (id >= model.tokens.timestampBegin) timestamps++;
+            else texts++;
+        }
+      }),
+      { ...SEEDED, numRuns: 25 },
+    );
+    // The random requests are worth something only if they end in both ways, at many lengths, with tokens of both kinds.
+    expect(Math.min(stops.eot, stops.length)).toBeGreaterThan(10);
+    expect(lengths.size).toBeGreaterThan(10);
+    expect(Math.min(timestamps, texts)).toBeGreaterThan(50);
+  },
+
+  "generate() carries out the rules over a real vocabulary": async ({ bench, logprobTolerance }: Suite) => {
+    const { engine, audio, model } = await bench("vocabulary");
+    const { rules } = request(model);
+    const suppress = [...randomTokens(90, 50257, 5), ...range(50364).slice(50258)]; // as many as facts 6.4 has
+    const requests = range(BATCH).map((window) =>
+      request(model, {
+        window,
+        timestamps: window % 2 === 0,
+        maxNewTokens: 10,
+        rules: {
+          ...request(model, { timestamps: window % 2 === 0 }).rules,
+          suppress,
+          suppressAtBegin: [220, rules.eot],
+        },
+      }),
+    );
+    const rows = await engine.generate(audio, requests);
+    for (const [i, asked] of requests.entries()) {
+      expectSameGeneration(rows[i], await generateByStep(engine, audio, asked), logprobTolerance);
+    }
+    expect(rows[0].tokens[0]).toBeGreaterThanOrEqual(model.tokens.timestampBegin);
+    expect(rows[0].tokens[0]).toBeLessThanOrEqual(model.tokens.timestampBegin + 20);
+  },
+
+  "generate() of n rows is n times generate() of one": async ({ bench, logprobTolerance }: Suite) => {
+    const { engine, audio, model } = await bench();
+    // 17 rows: more than any power of two below, so some split of the batch is uneven.
+    const requests = range(17).map((i) =>
+      request(model, { window: (3 * i) % BATCH, seed: i, timestamps: i % 3 === 0, maxNewTokens: 4 + (i % 9) }),
+    );
+    const together = await engine.generate(audio, requests);
+    for (const [i, asked] of requests.entries()) {
+      const [alone] = await engine.generate(audio, [asked]);
+      expectSameGeneration(together[i], alone, logprobTolerance);
+    }
+  },
+
+  "generate() ends each row by itself": async ({ bench }: Suite) => {
+    const { engine, audio, model } = await bench();
+    const { rules } = request(model);
+    const timestamps = range(model.dimensions.nVocab).slice(model.tokens.timestampBegin);
+    const requests = range(12).map((i) =>
+      request(model, {
+        window: i % BATCH,
+        rules: { ...rules, suppress: [...suppressAllBut(12, model, 30 + i), ...timestamps] },
+        maxNewTokens: 30,
+      }),
+    );
+    const rows = await engine.generate(audio, requests);
+    for (const { tokens, tokenLogprobs, stop } of rows) {
+      expect(tokens).not.toContain(model.tokens.eot);
+      expect(tokenLogprobs).toHaveLength(tokens.length + (stop === "eot" ? 1 : 0));
+      if (stop === "length") expect(tokens).toHaveLength(30);
+      expect(Math.max(...tokenLogprobs)).toBeLessThanOrEqual(0);
+    }
+    const ended = rows.filter(({ stop }) => stop === "eot");
+    expect(new Set(ended.map(({ tokens }) => tokens.length)).size).toBeGreaterThan(2);
+  },
+
+  "generate() never gives a suppressed id, nor at the beginning one suppressed there": async ({ bench }: Suite) => {
+    const { engine, audio, model } = await bench();
+    const free = request(model, { rules: { ...request(model).rules, suppress: [], suppressAtBegin: [] } });
+    const [first] = await engine.generate(audio, [free]);
+    const favourite = first.tokens[0];
+    const atBegin = { ...free, rules: { ...free.rules, suppressAtBegin: [favourite] } };
+    const never = { ...free, rules: { ...free.rules, suppress: [...first.tokens] } };
+    const [other, without] = await engine.generate(audio, [atBegin, never]);
+    expect(other.tokens[0]).not.toBe(favourite);
+    for (const id of first.tokens) expect(without.tokens).not.toContain(id);
+    expect(without.tokens.length).toBeGreaterThan(0);
+  },
+
+  "generate() gives timestamps in pairs that never decrease, the first below its limit": async ({ bench }: Suite) => {
+    const { engine, audio, model } = await bench();
+    const { timestampBegin } = model.tokens;
+    const requests = range(16).map((i) =>
+      request(model, { window: i % BATCH, seed: 60 + i, timestamps: true, maxNewTokens: 40 }),
+    );
+    const rows = await engine.generate(audio, requests);
+    let timestamps = 0;
+    for (const { tokens } of rows) {
+      expect(tokens[0]).toBeGreaterThanOrEqual(timestampBegin);
+      expect(tokens[0]).toBeLessThanOrEqual(timestampBegin + 20);
+      expectTimestampsInPairs(tokens, model.tokens);
+      timestamps += tokens.filter((token) => token >= timestampBegin).length;
+    }
+    expect(timestamps).toBeGreaterThan(2 * rows.length);
+  },
+
+  "generate() reads the no-speech probability at startoftranscript, before any rule": async ({
+    bench,
+    againstReference,
+  }: Suite) => {
+    const { engine, audio, reference, referenceAudio, model } = await bench();
+    const t = model.tokens;
+    const prompt = [t.sotPrev, 4, 9, 16, t.sot, t.language, t.transcribe];
+    const requests = range(7).map((sotIndex) => request(model, { prompt, sotIndex, maxNewTokens: 1 }));
+    const actual = (await engine.generate(audio, requests)).map((row) => row.noSpeechProb);
+    const { nVocab } = model.dimensions;
+    const { logits } = await reference.startDecoder(referenceAudio, [{ window: 0, prompt }], range(7));
+    const expected = range(7).map((i) => {
+      const row = logits.subarray(i * nVocab, (i + 1) * nVocab);
+      return Math.exp(row[t.noSpeech] - logSumExp(row));
+    });
+    // A logit of size 10 that is wrong by r * 10 changes its probability by that part.
+    assertAllClose(actual, expected, { relative: 40 * againstReference });
+    expect(new Set(expected).size).toBe(7);
+  },
+
+  "generate() fills the text context to its last position, and takes none or one token": async ({
+    bench,
+    logprobTolerance,
+  }: Suite) => {
+    const { engine, audio, model, dimensions } = await bench("unaligned");
+    const prompt = randomTokens(dimensions.nTextCtx - 8, model.tokens.eot, 3);
+    const rules = { ...request(model).rules, suppress: range(model.tokens.timestampBegin).slice(model.tokens.eot) };
+    const lengths = [8, 1, 0];
+    const requests = lengths.map((maxNewTokens) => request(model, { prompt, rules, maxNewTokens }));
+    const rows = await engine.generate(audio, requests);
+    for (const [i, row] of rows.entries()) {
+      expect(row.tokens).toHaveLength(lengths[i]);
+      expectSameGeneration(row, await generateByStep(engine, audio, requests[i]), logprobTolerance);
+    }
+    const full = await engine.generate(audio, [
+      request(model, { prompt: [...prompt, ...rows[0].tokens], rules, maxNewTokens: 0 }),
+    ]);
+    expect(full[0]).toMatchObject({ stop: "length", tokens: new Int32Array(0) });
+  },
+
+  "generate() of no requests is no results": async ({ bench }: Suite) => {
+    const { engine, audio } = await bench();
+    expect(await engine.generate(audio, [])).toEqual([]);
+  },
+
+  "calls at the same time do not disturb each other": async ({ bench, logprobTolerance }: Suite) => {
+    const { engine, audio, mel, model } = await bench();
+    const asked = range(6).map((i) => request(model, { window: i % BATCH, seed: 80 + i, timestamps: i % 2 === 0 }));
+    const expected = await Promise.all([
+      engine.generate(audio, asked.slice(0, 3)),
+      engine.generate(audio, asked.slice(3)),
+    ]);
+    const other = await engine.encode(windowOf(mel, 2));
+    const decoder = await engine.startDecoder(other, [{ window: 0, prompt: [model.tokens.sot] }]);
+    const [first, encoded, stepped, second] = await Promise.all([
+      engine.generate(audio, asked.slice(0, 3)),
+      engine.encode(windowOf(mel, 1)),
+      engine.step(decoder.state, Int32Array.of(7)),
+      engine.generate(audio, asked.slice(3)),
+    ]);
+    [...first, ...second].forEach((row, i) => expectSameGeneration(row, expected.flat()[i], logprobTolerance));
+    expect(stepped).toHaveLength(model.dimensions.nVocab);
+    const [alone] = await engine.generate(encoded, [{ ...asked[1], window: 0 }]);
+    expectSameGeneration(alone, expected[0][1], logprobTolerance);
+    for (const state of [other, decoder.state, encoded]) state.dispose();
+  },
+
+  "requests that cannot be met are refused with a RangeError": async ({ bench }: Suite) => {
+    const { engine, audio, model, dimensions } = await bench();
+    const { nVocab, nTextCtx } = dimensions;
+    const { sot } = model.tokens;
+    const requests: Record<string, Partial<GenerateRequest>> = {
+      "window after the last": { window: BATCH },
+      "negative window": { window: -1 },
+      "empty prompt": { prompt: [] },
+      "id outside the vocabulary": { prompt: [sot, nVocab] },
+      "negative id": { prompt: [sot, -1] },
+      "sotIndex outside the prompt": { sotIndex: 40 },
+      "more tokens than fit": { prompt: [sot], maxNewTokens: nTextCtx },
+    };
+    for (const [name, changes] of Object.entries(requests)) {
+      await expect(engine.generate(audio, [request(model), request(model, changes)]), name).rejects.toThrow(RangeError);
+    }
+    const prompt = [sot, 1];
+    const starts = {
+      "window after the last": [{ window: BATCH, prompt }],
+      "prompts of two lengths": [
+        { window: 0, prompt },
+        { window: 1, prompt: [sot] },
+      ],
+      "rows of a window apart": [0, 1, 0, 1].map((window) => ({ window, prompt })),
+      "another number of rows for each window": [0, 0, 1].map((window) => ({ window, prompt })),
+      "no rows": [],
+      "id outside the vocabulary": [{ window: 0, prompt: [nVocab] }],
+      "prompt too long": [{ window: 0, prompt: randomTokens(nTextCtx + 1, nVocab, 1) }],
+    };
+    for (const [name, rows] of Object.entries(starts)) {
+      await expect(engine.startDecoder(audio, rows), name).rejects.toThrow(RangeError);
+    }
+    await expect(engine.startDecoder(audio, [{ window: 0, prompt }], [2]), "position").rejects.toThrow(RangeError);
+
+    const rows = [0, 0, 1, 1].map((window) => ({ window, prompt }));
+    const { state } = await engine.startDecoder(audio, rows);
+    await expect(engine.step(state, Int32Array.of(1, 2)), "too few tokens").rejects.toThrow(RangeError);
+    await expect(engine.step(state, Int32Array.of(1, 2, 3, nVocab)), "unknown id").rejects.toThrow(RangeError);
+    await expect(engine.reorder(state, Int32Array.of(0, 1, 2)), "too few rows").rejects.toThrow(RangeError);
+    await expect(engine.reorder(state, Int32Array.of(0, 1, 2, 4)), "unknown row").rejects.toThrow(RangeError);
+    await expect(engine.reorder(state, Int32Array.of(0, 2, 2, 3)), "other window").rejects.toThrow(RangeError);
+    expect(await engine.step(state, Int32Array.of(1, 2, 3, 4))).toHaveLength(4 * nVocab);
+    state.dispose();
+
+    const full = await engine.startDecoder(audio, [{ window: 0, prompt: randomTokens(nTextCtx, nVocab, 1) }]);
+    await expect(engine.step(full.state, Int32Array.of(1)), "no room").rejects.toThrow(RangeError);
+    full.state.dispose();
+  },
+
+  "states can be disposed twice, and not used afterwards": async ({ bench }: Suite) => {
+    const { engine, mel, model } = await bench();
+    const prompt = [model.tokens.sot];
+    const audio = await engine.encode(windowOf(mel, 0));
+    const { state } = await engine.startDecoder(audio, [{ window: 0, prompt }]);
+    state.dispose();
+    state.dispose();
+    await expect(engine.step(state, Int32Array.of(1))).rejects.toThrow();
+    await expect(engine.reorder(state, Int32Array.of(0))).rejects.toThrow();
+    expect(await engine.generate(audio, [request(model)])).toHaveLength(1); // the audio is not gone with the decoder
+    audio.dispose();
+    audio.dispose();
+    await expect(engine.generate(audio, [request(model)])).rejects.toThrow();
+    await expect(engine.startDecoder(audio, [{ window: 0, prompt }])).rejects.toThrow();
+  },
+
+  "states of another engine are refused": async ({ bench }: Suite) => {
+    const { engine, reference, audio, referenceAudio, model } = await bench();
+    const { audio: foreign } = await bench("unaligned");
+    const rows = [{ window: 0, prompt: [model.tokens.sot] }];
+    await expect(engine.generate(foreign, [request(model)])).rejects.toThrow();
+    await expect(engine.startDecoder(referenceAudio, rows)).rejects.toThrow();
+    const { state } = await reference.startDecoder(referenceAudio, rows);
+    await expect(engine.step(state, Int32Array.of(1))).rejects.toThrow();
+    expect(audio.batch).toBe(BATCH);
+  },
+
+  "an engine can be disposed twice, and not used afterwards": async ({ bench, open }: Suite) => {
+    const { model, mel } = await bench();
+    const engine = await open(model);
+    const audio = await engine.encode(windowOf(mel, 0));
+    const { state } = await engine.startDecoder(audio, [{ window: 0, prompt: [model.tokens.sot] }]);
+    await engine.dispose();
+    await engine.dispose();
+    await expect(engine.encode(windowOf(mel, 0))).rejects.toThrow();
+    await expect(engine.generate(audio, [request(model)])).rejects.toThrow();
+    await expect(engine.step(state, Int32Array.of(1))).rejects.toThrow();
+    state.dispose();
+    audio.dispose();
+  },
+} satisfies Record<string, (suite: Suite) => Promise<void>>;
+
+/** Names of the cases, for `skip`. */
+export type ContractCase = keyof typeof cases;
+
+/** A batch of one window, copied. */
+function windowOf({ data, dims: [, nMels, frames] }: Tensor, window: number): Tensor {
+  const size = nMels * frames;
+  return tensor(data.slice(window * size, (window + 1) * size), [1, nMels, frames]);
+}
+
+/**
+ * Declares the suite for one engine.
+ *
+ * @param name of the engine and its options, for the list of tests
+ * @param open makes the engine of a checkpoint
+ */
+export function engineContract(
+  name: string,
+  open: (source: ParameterSource) => Promise<Engine>,
+  { againstReference = 1e-5, againstItself = 1e-5, skip = {} }: ContractOptions = {},
+): void {
+  describe(`engine contract: ${name}`, () => {
+    const benches = new Map<ModelName, Promise<Bench>>();
+    const bench = (model: ModelName = "small"): Promise<Bench> => {
+      const made = benches.get(model) ?? makeBench(MODELS[model], open);
+      benches.set(model, made);
+      return made;
+    };
+    const suite: Suite = { bench, open, againstReference, againstItself, logprobTolerance: 40 * againstItself };
+
+    afterAll(async () => {
+      for (const { model, engine, reference, audio } of await Promise.all(benches.values())) {
+        audio.dispose();
+        await engine.dispose();
+        await reference.dispose();
+        model.remove();
+      }
+    });
+
+    for (const [title, run] of Object.entries(cases)) {
+      it(title, async (context) => {
+        const reason = skip[title as ContractCase];
+        if (reason !== undefined) context.skip(reason);
+        await run(suite);
+      });
+    }
+  });
+}
+
+async function makeBench(options: ToyModelOptions, open: (source: ParameterSource) => Promise<Engine>): Promise<Bench> {
+  const model = toyModel(options);
+  const { dimensions } = model;
+  const mel = toyMel(dimensions, BATCH);
+  const engine = await open(model);
+  const reference = await createReferenceEngine(model);
+  const [audio, referenceAudio] = await Promise.all(
+    [engine, reference].map((each) => each.encode(tensor(mel.data.slice(), mel.dims), { keepFeatures: true })),
+  );
+  return { model, dimensions, mel, engine, audio, reference, referenceAudio };
+}
