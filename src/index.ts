@@ -1,1 +1,39 @@
-export {};
+/** The public surface of sotto. Single stages have entry points of their own: "sotto/audio", "sotto/features" ... */
+export { loadAudio, SAMPLE_RATE, type AudioInput, type LoadAudioOptions } from "./audio/index.ts";
+export type { DecodingOptions, LanguageDetection } from "./decoding/index.ts";
+export type { Engine } from "./engine/index.ts";
+export {
+  CheckpointError,
+  CheckpointSyntaxError,
+  EngineUnavailableError,
+  HubError,
+  InputError,
+  OptionError,
+  ShapeError,
+  UnsupportedAudioError,
+} from "./errors.ts";
+export { cachedModels, MODELS, type HubOptions } from "./hub/index.ts";
+export { formatTimestamp, OUTPUT_FORMATS, writeTranscript, type OutputFormat } from "./outputs/index.ts";
+export {
+  ALGORITHMS,
+  DEVICES,
+  DTYPES,
+  WhisperForConditionalGeneration,
+  WhisperPipeline,
+  WhisperProcessor,
+  type Algorithm,
+  type BatchDecodeOptions,
+  type Device,
+  type DTypeOption,
+  type GenerateOptions,
+  type GenerateOutput,
+  type LoadOptions,
+  type PipelineOptions,
+  type ProcessorOptions,
+  type TranscribedInput,
+  type TranscribeManyOptions,
+  type TranscribeOptions,
+} from "./pipeline/index.ts";
+export type { ComputeDType, Tensor } from "./tensor/index.ts";
+export { LANGUAGES, TASKS, type Task } from "./tokenizer/index.ts";
+export type { Progress, Segment, Transcript, TranscriptChunk, Word } from "./transcription/index.ts";

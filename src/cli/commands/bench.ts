@@ -1,0 +1,104 @@
+/** `sotto bench`: how fast this machine is, stage by stage, with any model and dtype. */
+import type { Command } from "commander";
+import { assertOneOf } from "../../errors.ts";
+import { parseWhole } from "../arguments.ts";
+import type { CliCommand } from "../command.ts";
+import type { CliHost } from "../host.ts";
+import { DEFAULT_MODEL } from "../options.ts";
+import { size } from "../report.ts";
+
+export const bench: CliCommand = {
+  name: "bench",
+  summary: "measure the speed of this machine, stage by stage",
+  booleanFlags: [],
+  configure(command: Command): void {
+    command
+      .option("--model <name>", "name, hub id or folder of a model", DEFAULT_MODEL)
+      .option("--model_dir <dir>", "folder of downloaded models (default: the Hugging Face cache)")
+      .option("--offline", "use only models that are already on this machine")
+      .option("--device <name>", "where it runs", "auto")
+      .option("--dtype <name>", "numbers it computes with", "auto")
+      .option("--threads <n>", "processor threads; 0: as many as are good", "0")
+      .option("--batch_size <n>", "windows of the batch", "8")
+      .option("--tokens <n>", "tokens generated for each window", "100")
+      .option("--rounds <n>", "rounds whose median is printed", "3")
+      .option("--json", "print the figures as JSON");
+  },
+  async run(command: Command, host: CliHost): Promise<number> {
+    const given = command.opts<Record<string, string | boolean | undefined>>();
+    const whole = (name: string, least: number): number => parseWhole(`--${name}`, String(given[name]), least);
+    const options = { batch: whole("batch_size", 1), tokens: whole("tokens", 1), rounds: whole("rounds", 1) };
+    const threads = whole("threads", 0);
+    const { DEVICES, DTYPES, loadCheckpoint, loadTokenizer, openEngine } = await import("../../pipeline/index.ts");
+    const { device, dtype } = given;
+    assertOneOf("device", device, DEVICES);
+    assertOneOf("dtype", dtype, DTYPES);
+
+    const before = process.memoryUsage.rss();
+    const started = host.now();
+    const checkpoint = await loadCheckpoint(String(given["model"]), {
+      ...(typeof given["model_dir"] === "string" && { cacheDir: given["model_dir"] }),
+      ...(given["offline"] === true && { offline: true }),
+    });
+    const tokenizer = await loadTokenizer(checkpoint);
+    const engine = await openEngine(checkpoint, { device, dtype, ...(threads > 0 && { threads }) });
+    const loadMs = host.now() - started;
+    try {
+      const { nMels, nAudioCtx } = engine.dimensions;
+      const silence = { data: new Float32Array(nMels * 2 * nAudioCtx), dims: [1, nMels, 2 * nAudioCtx] };
+      const { detectLanguage } = await import("../../decoding/index.ts");
+      const audio = await engine.encode(silence);
+      await detectLanguage(engine, audio, tokenizer);
+      audio.dispose();
+      const firstMs = host.now() - started;
+      const loadedBytes = process.memoryUsage.rss() - before;
+
+      const { timeStages } = await import("../bench/stages.ts");
+      const stages = await timeStages(engine, tokenizer, options);
+      const peakBytes = process.resourceUsage().maxRSS * 1024;
+      const { parallelism } = engine;
+      const report = {
+        model: given["model"],
+        device: engine.device,
+        dtype: engine.dtype,
+        parallelism,
+        ...options,
+        loadMs,
+        firstMs,
+        loadedBytes,
+        peakBytes,
+        stages,
+      };
+      host.stdout.write(given["json"] === true ? `${JSON.stringify(report)}\n` : table(report));
+    } finally {
+      await engine.dispose();
+    }
+    return 0;
+  },
+};
+
+function table(report: {
+  model: unknown;
+  device: string;
+  dtype: string;
+  parallelism: number;
+  loadMs: number;
+  firstMs: number;
+  loadedBytes: number;
+  peakBytes: number;
+  stages: readonly { stage: string; ms: number; range: readonly [number, number]; rate: string }[];
+}): string {
+  const ms = (value: number): string => (value < 10 ? value.toFixed(2) : value.toFixed(0));
+  const lines = [
+    `${String(report.model)}, ${report.device}, ${report.dtype}, ${report.parallelism} windows side by side`,
+    `loaded in ${ms(report.loadMs)} ms, first window after ${ms(report.firstMs)} ms`,
+    `memory: ${size(report.loadedBytes)} more after the first window, ${size(report.peakBytes)} at the peak of the process`,
+    "",
+    `${"STAGE".padEnd(34)}${"MS".padStart(9)}${"FASTEST".padStart(10)}${"SLOWEST".padStart(10)}  RATE`,
+    ...report.stages.map(
+      ({ stage, ms: median, range, rate }) =>
+        `${stage.padEnd(34)}${ms(median).padStart(9)}${ms(range[0]).padStart(10)}${ms(range[1]).padStart(10)}  ${rate}`,
+    ),
+  ];
+  return `${lines.join("\n")}\n`;
+}

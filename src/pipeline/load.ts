@@ -1,0 +1,92 @@
+/** From a model's name to what runs: the checkpoint's folder, its tokenizer, and an engine for the device asked for. */
+import { openCheckpoint, type Checkpoint } from "../checkpoint/index.ts";
+import { createCpuEngine, createReferenceEngine, type Engine } from "../engine/index.ts";
+import { assertOneOf, OptionError } from "../errors.ts";
+import { resolveModel, type HubOptions } from "../hub/index.ts";
+import { Tokenizer } from "../tokenizer/index.ts";
+
+export const DEVICES = ["auto", "cpu", "reference"] as const;
+export type Device = (typeof DEVICES)[number];
+
+export const DTYPES = ["auto", "float32", "int8"] as const;
+export type DTypeOption = (typeof DTYPES)[number];
+
+/** The bundled model, for trying sotto: it is in the package, so nothing is downloaded. */
+export const BUNDLED_MODEL = "nano";
+
+export interface EngineOptions {
+  /** Default "auto": the fastest engine that this machine has. "reference" is slow and for tests. */
+  readonly device?: Device | undefined;
+  /** Default "auto": int8 on the CPU. "float32" is exact. */
+  readonly dtype?: DTypeOption | undefined;
+  /** Cores to use; default all. */
+  readonly threads?: number | undefined;
+  /** Worker threads that windows are spread over; default one a core. */
+  readonly workers?: number | undefined;
+}
+
+export interface LoadOptions extends HubOptions, EngineOptions {}
+
+/** Names of all options of `fromPretrained`, for whoever has to refuse others. */
+export const LOAD_OPTIONS: readonly (keyof LoadOptions)[] = [
+  "device",
+  "dtype",
+  "threads",
+  "workers",
+  "cacheDir",
+  "token",
+  "endpoint",
+  "revision",
+  "offline",
+  "forceDownload",
+  "signal",
+  "onProgress",
+  "timeoutMs",
+];
+
+/**
+ * Finds or downloads a checkpoint and opens it.
+ *
+ * @param model a name ("tiny" ... "turbo", "nano"), a hub id, or a folder
+ * @throws {HubError} if it cannot be had
+ * @throws {CheckpointError} if it is damaged, or no Whisper checkpoint
+ */
+export async function loadCheckpoint(model: string, options: LoadOptions = {}): Promise<Checkpoint> {
+  const { device: _device, dtype: _dtype, threads: _threads, workers: _workers, ...hub } = options;
+  return openCheckpoint(await resolveModel(model, hub));
+}
+
+/** @throws {CheckpointError} if the checkpoint has no tokenizer, or one that does not fit it */
+export async function loadTokenizer(checkpoint: Checkpoint): Promise<Tokenizer> {
+  return Tokenizer.fromFiles(await checkpoint.tokenizerFiles(), checkpoint.dimensions.nVocab);
+}
+
+/**
+ * Checks the options of an engine: call it before anything is downloaded.
+ *
+ * @throws {OptionError} for a device or dtype that does not exist, or does not go with the other
+ */
+export function resolveEngineOptions(options: EngineOptions): {
+  device: "cpu" | "reference";
+  dtype: "float32" | "int8";
+} {
+  const { device = "auto", dtype = "auto" } = options;
+  assertOneOf("device", device, DEVICES);
+  assertOneOf("dtype", dtype, DTYPES);
+  if (device === "reference") {
+    if (dtype === "int8") throw new OptionError("dtype", 'Device "reference" computes in float32 only, not in int8');
+    return { device, dtype: "float32" };
+  }
+  return { device: "cpu", dtype: dtype === "auto" ? "int8" : dtype };
+}
+
+/** Makes a checkpoint ready on a device. @throws {OptionError} @throws {EngineUnavailableError} */
+export async function openEngine(checkpoint: Checkpoint, options: EngineOptions = {}): Promise<Engine> {
+  const { device, dtype } = resolveEngineOptions(options);
+  if (device === "reference") return createReferenceEngine(checkpoint);
+  return createCpuEngine(checkpoint, {
+    dtype,
+    ...(options.threads !== undefined && { threads: options.threads }),
+    ...(options.workers !== undefined && { workers: options.workers }),
+  });
+}

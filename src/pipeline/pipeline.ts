@@ -1,0 +1,226 @@
+/** Recordings in, transcripts out: the pipeline, under the names that users of Hugging Face know. */
+import { openAudio, type AudioInput, type AudioStream, type LoadAudioOptions } from "../audio/index.ts";
+import type { Checkpoint } from "../checkpoint/index.ts";
+import { detectLanguage, type LanguageDetection } from "../decoding/index.ts";
+import type { Engine } from "../engine/index.ts";
+import { assertKnownOptions, assertOneOf } from "../errors.ts";
+import { HOP_LENGTH, logMelWindow } from "../features/index.ts";
+import { windowFrames } from "../model/index.ts";
+import type { ComputeDType } from "../tensor/index.ts";
+import type { Tokenizer } from "../tokenizer/index.ts";
+import {
+  CHUNKED_OPTIONS,
+  transcribeManyChunked,
+  type ChunkedOptions,
+  type ManyChunkedOptions,
+  type Progress,
+  type Segment,
+  type Transcript,
+} from "../transcription/index.ts";
+import { EventQueue } from "./event-queue.ts";
+import {
+  BUNDLED_MODEL,
+  LOAD_OPTIONS,
+  loadCheckpoint,
+  loadTokenizer,
+  openEngine,
+  resolveEngineOptions,
+  type LoadOptions,
+} from "./load.ts";
+
+/** How long audio is cut: `chunked` has fixed windows with overlaps. */
+export const ALGORITHMS = ["chunked"] as const;
+export type Algorithm = (typeof ALGORITHMS)[number];
+
+export interface PipelineOptions extends LoadOptions {
+  /** Most windows computed together, where a call does not say otherwise. */
+  readonly batchSize?: number | undefined;
+}
+
+/** What a call may ask of audio and of its transcription. */
+export interface TranscribeOptions extends ChunkedOptions, Omit<LoadAudioOptions, "signal"> {
+  /** Default "chunked". */
+  readonly algorithm?: Algorithm | undefined;
+}
+
+/** The same for several recordings: what is reported says of which one, by its index. */
+export interface TranscribeManyOptions extends Omit<TranscribeOptions, "onProgress" | "onSegment"> {
+  readonly onProgress?: ((progress: Progress, index: number) => void) | undefined;
+  readonly onSegment?: ((segment: Segment, index: number) => void) | undefined;
+}
+
+/** What became of one of several recordings. */
+export interface TranscribedInput {
+  /** Its place in the list of inputs. */
+  readonly index: number;
+  readonly transcript?: Transcript;
+  readonly error?: Error;
+}
+
+const AUDIO_OPTIONS = ["allowPrivateAddresses", "maxBytes", "timeoutMs", "maxSeconds"] as const;
+const TRANSCRIBE_OPTIONS = [...CHUNKED_OPTIONS, ...AUDIO_OPTIONS, "algorithm"];
+
+export class WhisperPipeline {
+  readonly tokenizer: Tokenizer;
+  readonly engine: Engine;
+  readonly #checkpoint: Checkpoint;
+  readonly #batchSize: number | undefined;
+
+  private constructor(checkpoint: Checkpoint, tokenizer: Tokenizer, engine: Engine, batchSize: number | undefined) {
+    this.#checkpoint = checkpoint;
+    this.tokenizer = tokenizer;
+    this.engine = engine;
+    this.#batchSize = batchSize;
+  }
+
+  /**
+   * Loads a model onto a device.
+   *
+   * @param model a name ("tiny" ... "turbo"), a hub id ("openai/whisper-small"), a folder, or "nano" (default): the bundled
+   * model, which is for trying sotto, not for real speech
+   * @throws {OptionError} for unknown options and values, before anything is loaded
+   * @throws {HubError} if the model cannot be had
+   * @throws {CheckpointError} if it is damaged, or no Whisper checkpoint
+   * @throws {EngineUnavailableError} if the device cannot be used
+   * @example
+   * const pipeline = await WhisperPipeline.fromPretrained("nano");
+   * const { text } = await pipeline.transcribe("samples/en-short.wav");
+   */
+  static async fromPretrained(model = BUNDLED_MODEL, options: PipelineOptions = {}): Promise<WhisperPipeline> {
+    assertKnownOptions("fromPretrained", options, [...LOAD_OPTIONS, "batchSize"]);
+    const { batchSize, ...load } = options;
+    resolveEngineOptions(load);
+    const checkpoint = await loadCheckpoint(model, load);
+    const [tokenizer, engine] = await Promise.all([loadTokenizer(checkpoint), openEngine(checkpoint, load)]);
+    return new WhisperPipeline(checkpoint, tokenizer, engine, batchSize);
+  }
+
+  get device(): string {
+    return this.engine.device;
+  }
+
+  get dtype(): ComputeDType {
+    return this.engine.dtype;
+  }
+
+  /**
+   * Transcribes one recording, or several in shared batches.
+   *
+   * @param input path, URL, bytes, samples, stream ... (see `AudioInput`)
+   * @throws {OptionError} for unknown options and values, before any audio is read
+   * @throws {InputError} if the audio cannot be read; of several recordings the first failure, after all have been tried
+   * @throws the signal's reason, once it is aborted
+   */
+  transcribe(input: AudioInput, options?: TranscribeOptions): Promise<Transcript>;
+  transcribe(inputs: readonly AudioInput[], options?: TranscribeManyOptions): Promise<Transcript[]>;
+  async transcribe(
+    input: AudioInput | readonly AudioInput[],
+    options: TranscribeOptions | TranscribeManyOptions = {},
+  ): Promise<Transcript | Transcript[]> {
+    const many = Array.isArray(input);
+    const inputs = many ? (input as readonly AudioInput[]) : [input as AudioInput];
+    const results = await this.#run(inputs, options as TranscribeManyOptions);
+    const transcripts = results.map((result) => {
+      if (result.status === "rejected") throw result.reason;
+      return result.value;
+    });
+    return many ? transcripts : transcripts[0];
+  }
+
+  /**
+   * Transcribes several recordings in shared batches; one that fails does not stop the others. Ending the iteration early
+   * stops the work.
+   *
+   * @returns each recording once, in the order of completion
+   * @throws {OptionError} for unknown options and values, before any audio is read
+   */
+  async *transcribeMany(
+    inputs: readonly AudioInput[],
+    options: TranscribeManyOptions = {},
+  ): AsyncGenerator<TranscribedInput, void, undefined> {
+    const queue = new EventQueue<TranscribedInput>();
+    yield* queue.drain(options.signal, (signal) =>
+      this.#run(inputs, { ...options, signal }, (result, index) =>
+        queue.push(
+          result.status === "fulfilled"
+            ? { index, transcript: result.value }
+            : { index, error: result.reason instanceof Error ? result.reason : new Error(String(result.reason)) },
+        ),
+      ),
+    );
+  }
+
+  /**
+   * Transcribes one recording and gives its segments as soon as nothing can change them. Timestamps are on unless they are
+   * turned off. Ending the iteration early stops the work.
+   */
+  async *segments(input: AudioInput, options: TranscribeOptions = {}): AsyncGenerator<Segment, void, undefined> {
+    const queue = new EventQueue<Segment>();
+    yield* queue.drain(options.signal, async (signal) => {
+      const onSegment = (segment: Segment): void => {
+        options.onSegment?.(segment);
+        queue.push(segment);
+      };
+      await this.transcribe(input, { returnTimestamps: true, ...options, signal, onSegment });
+    });
+  }
+
+  /** Which language is spoken in the first 30 s of a recording. */
+  async detectLanguage(input: AudioInput, options: LoadAudioOptions = {}): Promise<LanguageDetection> {
+    assertKnownOptions("detectLanguage", options, [...AUDIO_OPTIONS, "signal"]);
+    const { nMels } = this.engine.dimensions;
+    const frames = windowFrames(this.engine.dimensions);
+    const samples = await firstSamples(await openAudio(input, options), frames * HOP_LENGTH);
+    const mel = logMelWindow(samples, nMels, frames);
+    const audio = await this.engine.encode({ data: mel.data, dims: [1, nMels, frames] });
+    try {
+      return (await detectLanguage(this.engine, audio, this.tokenizer))[0];
+    } finally {
+      audio.dispose();
+    }
+  }
+
+  async #run(
+    inputs: readonly AudioInput[],
+    options: TranscribeManyOptions,
+    onResult?: ManyChunkedOptions["onResult"],
+  ): Promise<PromiseSettledResult<Transcript>[]> {
+    assertKnownOptions("transcribe", options, TRANSCRIBE_OPTIONS);
+    const { algorithm = "chunked", allowPrivateAddresses, maxBytes, timeoutMs, maxSeconds, ...chunked } = options;
+    assertOneOf("algorithm", algorithm, ALGORITHMS);
+    const { signal } = options;
+    const load = withoutUndefined({ allowPrivateAddresses, maxBytes, timeoutMs, maxSeconds, signal });
+    signal?.throwIfAborted();
+    const context = { engine: this.engine, tokenizer: this.tokenizer, generation: this.#checkpoint.generation };
+    const sources = inputs.map((input) => (): Promise<AudioStream> => openAudio(input, load));
+    return transcribeManyChunked(context, sources, {
+      ...chunked,
+      batchSize: options.batchSize ?? this.#batchSize,
+      onResult,
+    });
+  }
+
+  /** Frees the engine. Safe to call twice. */
+  dispose(): Promise<void> {
+    return this.engine.dispose();
+  }
+}
+
+/** The first samples of a stream; the rest of it is not decoded. */
+async function firstSamples(audio: AudioStream, count: number): Promise<Float32Array> {
+  const samples = new Float32Array(count);
+  let length = 0;
+  for await (const piece of audio) {
+    const taken = piece.subarray(0, count - length);
+    samples.set(taken, length);
+    length += taken.length;
+    if (length === count) break;
+  }
+  return samples.subarray(0, length);
+}
+
+function withoutUndefined<T extends object>(options: T): { [K in keyof T]?: Exclude<T[K], undefined> } {
+  return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as {
+    [K in keyof T]?: Exclude<T[K], undefined>;
+  };
+}

@@ -1,0 +1,88 @@
+/**
+ * Audio in, features out, and tokens to text: the processor of the model-level API, under Hugging Face's names.
+ *
+ * A processor is a function with methods, so that it is used as in Python: `await processor(samples)`.
+ */
+import { loadAudio, SAMPLE_RATE, type AudioInput } from "../audio/index.ts";
+import { OptionError, assertKnownOptions } from "../errors.ts";
+import { HOP_LENGTH, logMelWindow } from "../features/index.ts";
+import type { HubOptions } from "../hub/index.ts";
+import { windowFrames } from "../model/index.ts";
+import type { Tensor } from "../tensor/index.ts";
+import type { Tokenizer } from "../tokenizer/index.ts";
+import { loadCheckpoint, loadTokenizer } from "./load.ts";
+
+export interface ProcessorOptions {
+  /** Hz of bare samples; default 16000, others are resampled. */
+  readonly samplingRate?: number;
+}
+
+export interface BatchDecodeOptions {
+  /** Default false, as in Hugging Face: special tokens are shown. */
+  readonly skipSpecialTokens?: boolean;
+  /** Default false: timestamps are left out. */
+  readonly decodeWithTimestamps?: boolean;
+}
+
+/** See the head of this file; `WhisperProcessor.fromPretrained` makes one. */
+export interface WhisperProcessor {
+  /**
+   * Computes what the model listens to: the first 30 s of each recording, padded with silence (facts 1.4.7).
+   *
+   * @param audio one recording or several: samples, or anything that `loadAudio` reads
+   * @returns `inputFeatures` [batch, nMels, 3000]
+   */
+  (audio: AudioInput | readonly AudioInput[], options?: ProcessorOptions): Promise<{ inputFeatures: Tensor }>;
+  readonly tokenizer: Tokenizer;
+  readonly nMels: number;
+  decode(tokens: Iterable<number>, options?: BatchDecodeOptions): string;
+  batchDecode(sequences: Iterable<Iterable<number>>, options?: BatchDecodeOptions): string[];
+}
+
+export const WhisperProcessor = {
+  /**
+   * Loads the processor of a checkpoint.
+   *
+   * @param model a name, a hub id, or a folder
+   */
+  async fromPretrained(model: string, options: HubOptions = {}): Promise<WhisperProcessor> {
+    const checkpoint = await loadCheckpoint(model, options);
+    const tokenizer = await loadTokenizer(checkpoint);
+    const frames = windowFrames(checkpoint.dimensions);
+    return makeProcessor(tokenizer, checkpoint.dimensions.nMels, frames);
+  },
+};
+
+function makeProcessor(tokenizer: Tokenizer, nMels: number, frames: number): WhisperProcessor {
+  const process = async (
+    audio: AudioInput | readonly AudioInput[],
+    options: ProcessorOptions = {},
+  ): Promise<{ inputFeatures: Tensor }> => {
+    assertKnownOptions("processor", options, ["samplingRate"]);
+    const inputs = Array.isArray(audio) ? (audio as readonly AudioInput[]) : [audio as AudioInput];
+    if (inputs.length === 0) throw new OptionError("audio", "No audio to process, expected at least one recording");
+    const data = new Float32Array(inputs.length * nMels * frames);
+    for (const [i, input] of inputs.entries()) {
+      const samples = await loadAudio(withRate(input, options.samplingRate));
+      data.set(logMelWindow(samples.subarray(0, frames * HOP_LENGTH), nMels, frames).data, i * nMels * frames);
+    }
+    return { inputFeatures: { data, dims: [inputs.length, nMels, frames] } };
+  };
+  const decode = (tokens: Iterable<number>, options: BatchDecodeOptions = {}): string =>
+    tokenizer.decode(tokens, {
+      skipSpecialTokens: options.skipSpecialTokens ?? false,
+      timestamps: options.decodeWithTimestamps ?? false,
+    });
+  return Object.assign(process, {
+    tokenizer,
+    nMels,
+    decode,
+    batchDecode: (sequences: Iterable<Iterable<number>>, options?: BatchDecodeOptions): string[] =>
+      Array.from(sequences, (tokens) => decode(tokens, options)),
+  });
+}
+
+function withRate(input: AudioInput, samplingRate: number | undefined): AudioInput {
+  if (samplingRate === undefined || samplingRate === SAMPLE_RATE || !(input instanceof Float32Array)) return input;
+  return { array: input, samplingRate };
+}
