@@ -11,13 +11,16 @@ export type Device = (typeof DEVICES)[number];
 export const DTYPES = ["auto", "float32", "int8"] as const;
 export type DTypeOption = (typeof DTYPES)[number];
 
+/** Narrower models (the bundled one; tiny has 384) are no faster in int8, so "auto" keeps them exact. */
+const INT8_FROM_WIDTH = 256;
+
 /** The bundled model, for trying sotto: it is in the package, so nothing is downloaded. */
 export const BUNDLED_MODEL = "nano";
 
 export interface EngineOptions {
   /** Default "auto": the fastest engine that this machine has. "reference" is slow and for tests. */
   readonly device?: Device | undefined;
-  /** Default "auto": int8 on the CPU. "float32" is exact. */
+  /** Default "auto": int8 on the CPU, except for models too small to gain by it. "float32" is exact. */
   readonly dtype?: DTypeOption | undefined;
   /** Cores to use; default all. */
   readonly threads?: number | undefined;
@@ -77,15 +80,16 @@ export function resolveEngineOptions(options: EngineOptions): {
     if (dtype === "int8") throw new OptionError("dtype", 'Device "reference" computes in float32 only, not in int8');
     return { device, dtype: "float32" };
   }
-  return { device: "cpu", dtype: dtype === "auto" ? "int8" : dtype };
+  return { device: "cpu", dtype };
 }
 
 /** Makes a checkpoint ready on a device. @throws {OptionError} @throws {EngineUnavailableError} */
 export async function openEngine(checkpoint: Checkpoint, options: EngineOptions = {}): Promise<Engine> {
   const { device, dtype } = resolveEngineOptions(options);
   if (device === "reference") return createReferenceEngine(checkpoint);
+  const automatic = checkpoint.dimensions.nTextState < INT8_FROM_WIDTH ? "float32" : "int8";
   return createCpuEngine(checkpoint, {
-    dtype,
+    dtype: dtype === "auto" ? automatic : dtype,
     ...(options.threads !== undefined && { threads: options.threads }),
     ...(options.workers !== undefined && { workers: options.workers }),
   });

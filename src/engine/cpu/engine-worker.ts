@@ -46,7 +46,7 @@ export class EngineWorker {
   #settle(reply: ReplyMessage): void {
     const pending = this.#pending.get(reply.id);
     this.#pending.delete(reply.id);
-    if (this.#pending.size === 0) this.#worker.unref();
+    if (this.#pending.size === 0 && this.#failure === null) this.#worker.unref();
     if ("result" in reply) pending?.resolve(reply.result);
     else pending?.reject(Object.assign(new Error(reply.error.message), { name: reply.error.name }));
   }
@@ -59,6 +59,7 @@ export class EngineWorker {
 
   async terminate(): Promise<void> {
     this.#fail(new Error("Cannot use an engine after its dispose()"));
+    this.#worker.ref(); // so that the process does not end while it is awaited
     await this.#worker.terminate();
   }
 }

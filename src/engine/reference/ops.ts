@@ -106,7 +106,9 @@ export class ReferenceOps implements Ops<Tensor> {
     dotRows(rows(x.data, nIn), rows(this.parameter(weight), nIn), rows(out.data, nOut), count, nOut, nIn);
     if (bias !== null) {
       const shift = this.parameter(bias);
-      for (let i = 0; i < out.data.length; i++) out.data[i] += shift[i % nOut];
+      for (let from = 0; from < out.data.length; from += nOut) {
+        for (let i = 0; i < nOut; i++) out.data[from + i] += shift[i];
+      }
     }
     if (then.gelu === true) for (let i = 0; i < out.data.length; i++) out.data[i] = gelu(out.data[i]);
     if (then.residual !== undefined) for (let i = 0; i < out.data.length; i++) out.data[i] += then.residual.data[i];
