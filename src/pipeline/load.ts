@@ -71,7 +71,7 @@ export async function loadTokenizer(checkpoint: Checkpoint): Promise<Tokenizer> 
  */
 export function resolveEngineOptions(options: EngineOptions): {
   device: "cpu" | "reference";
-  dtype: "float32" | "int8";
+  dtype: DTypeOption;
 } {
   const { device = "auto", dtype = "auto" } = options;
   assertOneOf("device", device, DEVICES);
