@@ -142,12 +142,7 @@ export class GraphBuilder {
     });
   }
 
-  #initializer(
-    name: string,
-    type: ElementType,
-    dims: readonly number[],
-    fill: (tensor: MessageWriter) => void,
-  ): Value {
+  #initializer(name: string, type: ElementType, dims: readonly number[], fill: (tensor: MessageWriter) => void): Value {
     if (!this.#root.#initializers.has(name)) {
       const tensor = new MessageWriter();
       for (const size of dims) tensor.int(1, size);

@@ -53,15 +53,15 @@ export class ScriptedEngine implements Engine {
   readonly parallelism = 2;
   /** Windows of each batch that was encoded. */
   readonly encoded: number[] = [];
-  /** Every request, in the order of the windows. */
+  /** Every request, in the order of the calls. */
   readonly requests: GenerateRequest[] = [];
   /** How often detection ran. */
   detections = 0;
   /** Audio and decoder states not yet disposed, now and at most. */
   alive = 0;
   mostAlive = 0;
-  /** Called before each encode, with the number of batches before. */
-  onEncode: ((batch: number) => void) | undefined;
+  /** Called with the log-Mel of each batch before it is encoded. */
+  onEncode: ((mel: Tensor) => void) | undefined;
   readonly #script: readonly ScriptedWindow[];
   readonly #tokenizer: DecodingTokenizer;
   #next = 0;
@@ -74,21 +74,27 @@ export class ScriptedEngine implements Engine {
 
   async encode(mel: Tensor): Promise<ScriptedAudio> {
     const batch = mel.dims[0];
-    this.onEncode?.(this.encoded.length);
+    this.onEncode?.(mel);
     this.encoded.push(batch);
     const first = this.#next;
     this.#next += batch;
     const windows = this.#script.slice(first, this.#next);
     if (windows.length < batch) throw new Error(`The script has no window ${this.#script.length}`);
     await this.#dawdle();
-    return { batch, windows, ...this.#state() };
+    return { batch, features: null, windows, ...this.#state() };
   }
 
   async generate(audio: AudioState, requests: readonly GenerateRequest[]): Promise<Generated[]> {
-    await this.#dawdle();
     this.requests.push(...requests);
+    await this.#dawdle();
     return requests.map(({ window }) => {
-      const { tokens, logprob = -0.5, noSpeechProb = 0, stop = "eot", error } = (audio as ScriptedAudio).windows[window];
+      const {
+        tokens,
+        logprob = -0.5,
+        noSpeechProb = 0,
+        stop = "eot",
+        error,
+      } = (audio as ScriptedAudio).windows[window];
       if (error !== undefined) throw error;
       return {
         tokens: Int32Array.from(tokens),

@@ -12,9 +12,9 @@ import { join } from "node:path";
 import { parameterDims, windowFrames, type ModelDimensions, type ParameterSource } from "../../src/model/index.ts";
 import {
   BYTES_PER_ELEMENT,
-  float32ToFloat16,
   sizeOf,
   tensor,
+  toFloat16,
   toFloat32,
   type StoredDType,
   type Tensor,
@@ -163,10 +163,8 @@ function distribution(name: string, dims: readonly number[], { nTextState }: Mod
   return [0, gain / Math.sqrt(nIn)];
 }
 
-function toBytes(values: Float32Array, dtype: StoredDType): Uint8Array {
+function toBytes(values: Float32Array<ArrayBuffer>, dtype: StoredDType): Uint8Array {
   if (dtype === "float32") return new Uint8Array(values.buffer);
-  const words = new Uint32Array(values.buffer);
-  const halves =
-    dtype === "float16" ? Uint16Array.from(values, float32ToFloat16) : Uint16Array.from(words, (word) => word >>> 16);
-  return new Uint8Array(halves.buffer);
+  const upperHalves = (): Uint16Array<ArrayBuffer> => Uint16Array.from(new Uint32Array(values.buffer), (x) => x >>> 16);
+  return new Uint8Array((dtype === "float16" ? toFloat16(values) : upperHalves()).buffer);
 }
