@@ -1,0 +1,180 @@
+/**
+ * Reads audio from an http or https URL. Every address is checked before it is connected to, after each redirect anew, and
+ * the connection goes to the very address that was checked, so a name that changes its answer gains nothing.
+ */
+
+import { lookup as resolveAll, type LookupAddress } from "node:dns";
+import { request as requestHttp, type IncomingMessage } from "node:http";
+import { request as requestHttps } from "node:https";
+import { isIP, type LookupFunction } from "node:net";
+
+import { InputError } from "../errors.ts";
+import { ByteSource } from "./byte-source.ts";
+import { isPrivateAddress } from "./private-address.ts";
+import { tooManyBytes } from "./spool.ts";
+
+/** Redirects followed; browsers follow 20, a recording needs one or two. */
+const MAX_REDIRECTS = 5;
+
+export interface DownloadOptions {
+  readonly signal: AbortSignal | undefined;
+  readonly allowPrivateAddresses: boolean;
+  /** Longest time without a byte, in ms; waits of the reader do not count. */
+  readonly timeoutMs: number;
+  readonly maxBytes: number;
+}
+
+/** The URL without user and password, for messages. */
+export function displayUrl(url: URL): string {
+  if (url.username === "" && url.password === "") return url.href;
+  const bare = new URL(url);
+  bare.username = "";
+  bare.password = "";
+  return bare.href;
+}
+
+/**
+ * Opens a URL and waits for its headers.
+ *
+ * @throws {InputError} if the address is private, the server does not answer, answers with an error or with too much
+ */
+export async function download(url: URL, options: DownloadOptions): Promise<ByteSource> {
+  const name = displayUrl(url);
+  let current = url;
+  for (let redirects = 0; ; redirects++) {
+    const response = await connect(current, name, options);
+    const status = response.statusCode ?? 0;
+    const { location } = response.headers;
+    if ([301, 302, 303, 307, 308].includes(status) && location !== undefined) {
+      response.destroy();
+      if (redirects === MAX_REDIRECTS) throw new InputError(name, `more than ${MAX_REDIRECTS} redirects`);
+      current = redirectTarget(location, current, name);
+      continue;
+    }
+    if (status !== 200) {
+      response.destroy();
+      throw new InputError(
+        name,
+        `the server answered ${status}${response.statusMessage ? ` ${response.statusMessage}` : ""}`,
+      );
+    }
+    const encoding = response.headers["content-encoding"] ?? "identity";
+    if (encoding !== "identity") {
+      response.destroy();
+      throw new InputError(name, `the server compressed it as "${encoding}" although asked not to`);
+    }
+    const announced = Number(response.headers["content-length"] ?? NaN);
+    if (announced > options.maxBytes) {
+      response.destroy();
+      throw tooManyBytes(name, options.maxBytes);
+    }
+    return new ByteSource(name, body(response, name, options), { size: Number.isNaN(announced) ? null : announced });
+  }
+}
+
+function redirectTarget(location: string, from: URL, name: string): URL {
+  let target: URL;
+  try {
+    target = new URL(location, from);
+  } catch (cause) {
+    throw new InputError(name, `the server redirects to "${location}", which is no URL`, { cause });
+  }
+  if (target.protocol !== "http:" && target.protocol !== "https:") {
+    throw new InputError(name, `the server redirects to a "${target.protocol}" URL, expected http or https`);
+  }
+  if (target.origin === from.origin && target.username === "") {
+    target.username = from.username;
+    target.password = from.password;
+  }
+  return target;
+}
+
+function connect(url: URL, name: string, options: DownloadOptions): Promise<IncomingMessage> {
+  const { signal, allowPrivateAddresses, timeoutMs } = options;
+  signal?.throwIfAborted();
+  const host = url.hostname.replace(/^\[|\]$/g, "");
+  // A literal address is connected to without a look-up.
+  if (!allowPrivateAddresses && isIP(host) !== 0 && isPrivateAddress(host)) throw privateError(name, host);
+  const request = url.protocol === "https:" ? requestHttps : requestHttp;
+  return new Promise((resolve, reject) => {
+    const outgoing = request(url, {
+      headers: { accept: "audio/*, video/*, */*", "accept-encoding": "identity", "user-agent": "sotto" },
+      agent: false, // no connection is kept, so none keeps the process
+      ...(signal === undefined ? {} : { signal }),
+      ...(allowPrivateAddresses ? {} : { lookup: checkedLookup(name) }),
+    });
+    const timer = setTimeout(() => outgoing.destroy(timeoutError(name, timeoutMs)), timeoutMs);
+    outgoing.once("response", (response) => {
+      clearTimeout(timer);
+      resolve(response);
+    });
+    outgoing.on("error", (error) => {
+      clearTimeout(timer);
+      reject(connectionError(name, error, signal));
+    });
+    outgoing.end();
+  });
+}
+
+/** Resolves a name as usual, and fails if any of its addresses is private. */
+function checkedLookup(name: string): LookupFunction {
+  return (hostname, options, callback) => {
+    resolveAll(hostname, { ...options, all: true }, (error, addresses: LookupAddress[]) => {
+      if (error !== null) return callback(error, []);
+      const inside = addresses.find(({ address }) => isPrivateAddress(address));
+      if (inside !== undefined) return callback(privateError(name, inside.address), []);
+      if (options.all === true) return callback(null, addresses);
+      callback(null, addresses[0].address, addresses[0].family);
+    });
+  };
+}
+
+async function* body(response: IncomingMessage, name: string, options: DownloadOptions): AsyncGenerator<Uint8Array> {
+  const { signal, timeoutMs, maxBytes } = options;
+  const chunks = response[Symbol.asyncIterator]() as AsyncIterator<Uint8Array>;
+  let received = 0;
+  try {
+    for (;;) {
+      const timer = setTimeout(() => response.destroy(timeoutError(name, timeoutMs)), timeoutMs);
+      let next;
+      try {
+        next = await chunks.next();
+      } finally {
+        clearTimeout(timer);
+      }
+      if (next.done === true) break;
+      received += next.value.length;
+      if (received > maxBytes) throw tooManyBytes(name, maxBytes);
+      yield next.value;
+    }
+  } catch (error) {
+    throw connectionError(name, error, signal);
+  } finally {
+    response.destroy();
+  }
+}
+
+function timeoutError(name: string, timeoutMs: number): InputError {
+  return new InputError(name, `the server sent nothing for ${timeoutMs / 1000} s`);
+}
+
+function privateError(name: string, address: string): InputError {
+  return new InputError(name, `its host is at ${address}, an address of this machine or a private network`, {
+    hint: "pass allowPrivateAddresses if you trust the URL",
+  });
+}
+
+function connectionError(name: string, error: unknown, signal: AbortSignal | undefined): unknown {
+  if (signal?.aborted === true) return signal.reason;
+  if (error instanceof InputError) return error;
+  const { code, message } = error as NodeJS.ErrnoException;
+  const reasons: Record<string, string> = {
+    ENOTFOUND: "its host has no address",
+    EAI_AGAIN: "its host cannot be looked up: no network, or no name server",
+    ECONNREFUSED: "its host refuses the connection",
+    ECONNRESET: "the server broke the connection off",
+    ETIMEDOUT: "its host does not answer",
+    ENETUNREACH: "no network leads to its host",
+  };
+  return new InputError(name, reasons[code ?? ""] ?? message, { cause: error });
+}

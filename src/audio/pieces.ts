@@ -1,0 +1,65 @@
+/**
+ * The last step of reading: pieces of whatever size a decoder gives -> pieces of 1 to 30 s, without NaN, within the ceiling.
+ */
+
+import { InputError } from "../errors.ts";
+import { replaceNonFinite } from "./channels.ts";
+import { SAMPLE_RATE } from "./constants.ts";
+import { concatenate } from "./resample.ts";
+import type { WarningList } from "./warnings.ts";
+
+const MIN_PIECE = SAMPLE_RATE;
+const MAX_PIECE = 30 * SAMPLE_RATE;
+
+export interface PieceLimits {
+  readonly name: string;
+  readonly maxSeconds: number;
+  readonly signal: AbortSignal | undefined;
+  readonly warnings: WarningList;
+}
+
+/**
+ * @param source mono samples at 16 kHz in pieces of any size, empty ones included
+ * @yields pieces of 1 to 30 s, the last one possibly shorter; arrays may be views of the source's
+ * @throws {InputError} when more than `maxSeconds` have come
+ */
+export async function* regularPieces(
+  source: AsyncIterable<Float32Array>,
+  limits: PieceLimits,
+): AsyncGenerator<Float32Array> {
+  const { signal, warnings } = limits;
+  const ceiling = limits.maxSeconds * SAMPLE_RATE;
+  let total = 0;
+  let held: Float32Array[] = [];
+  let length = 0;
+  signal?.throwIfAborted();
+  for await (const raw of source) {
+    signal?.throwIfAborted();
+    total += raw.length;
+    if (total > ceiling) {
+      throw new InputError(limits.name, `it is longer than the ceiling of ${limits.maxSeconds} s`, {
+        hint: "raise maxSeconds",
+      });
+    }
+    const { samples, replaced } = replaceNonFinite(raw);
+    warnings.addReplaced(replaced);
+    held.push(samples);
+    length += samples.length;
+    if (length < MIN_PIECE) continue;
+    const whole = held.length === 1 ? samples : concatenate(held);
+    held = [];
+    length = 0;
+    for (let at = 0; at < whole.length; at += MAX_PIECE) {
+      const piece = whole.subarray(at, at + MAX_PIECE);
+      if (piece.length < MIN_PIECE) {
+        held = [piece];
+        length = piece.length;
+      } else {
+        signal?.throwIfAborted();
+        yield piece;
+      }
+    }
+  }
+  signal?.throwIfAborted();
+  if (length > 0) yield concatenate(held);
+}
