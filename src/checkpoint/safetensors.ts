@@ -1,0 +1,177 @@
+/**
+ * Parses the header of a safetensors file: 8 bytes of length (little-endian), that many bytes of JSON, then the data.
+ *
+ * Only the header is read; the data is reached by its offsets, mapped or read piecewise. The format is described at
+ * https://github.com/huggingface/safetensors; ceilings after huggingface.js parse-safetensors-metadata.ts. Unlike the Rust
+ * parser this one allows gaps between tensors and bytes after the last one, which harm nobody.
+ */
+import { open } from "node:fs/promises";
+import { CheckpointSyntaxError, quote } from "../errors.ts";
+
+/** Ceiling of the JSON: large-v3's is 170 KB. */
+export const MAX_HEADER_BYTES = 25_000_000;
+/** Ceiling of the number of tensors: large-v3 has 1,259. */
+export const MAX_TENSORS = 20_000;
+/** Ceiling of the number of dims of one tensor: Whisper's have at most 3. */
+export const MAX_RANK = 8;
+/** Ceiling of a name: Whisper's have at most 60 characters. */
+const MAX_NAME = 512;
+
+/** Bytes of one element, for every dtype of the format that fills whole bytes. */
+const BYTES: Readonly<Record<string, number>> = {
+  ...{ F64: 8, F32: 4, F16: 2, BF16: 2, F8_E4M3: 1, F8_E5M2: 1, F8_E8M0: 1 },
+  ...{ I64: 8, I32: 4, I16: 2, I8: 1, U64: 8, U32: 4, U16: 2, U8: 1, BOOL: 1, C64: 8 },
+};
+
+/** One tensor of a safetensors file. */
+export interface SafetensorsEntry {
+  readonly name: string;
+  /** As the file says it: F32, F16, BF16, I8, ... */
+  readonly dtype: string;
+  readonly dims: readonly number[];
+  /** From the start of the file. */
+  readonly byteOffset: number;
+  readonly byteLength: number;
+}
+
+export interface SafetensorsHeader {
+  readonly entries: ReadonlyMap<string, SafetensorsEntry>;
+  /** `__metadata__`: what the writer had to say. */
+  readonly metadata: Readonly<Record<string, unknown>>;
+  /** Where the data begins. */
+  readonly dataOffset: number;
+}
+
+/**
+ * Length of the JSON, from the first 8 bytes of a file.
+ *
+ * @param fileSize bytes of the whole file
+ * @throws {CheckpointSyntaxError} if the file is shorter, or the length more than any Whisper checkpoint needs
+ */
+export function parseHeaderLength(prefix: Uint8Array, fileSize: number, path: string): number {
+  if (prefix.length < 8 || fileSize < 8) {
+    throw new CheckpointSyntaxError(path, `file has ${fileSize} bytes, expected a safetensors header`, 0, {
+      hint: "the file is cut short; get it again",
+    });
+  }
+  if (new TextDecoder("latin1").decode(prefix.subarray(0, 8)) === "version ") {
+    throw new CheckpointSyntaxError(path, "file is a Git LFS pointer, expected the parameters themselves", 0, {
+      hint: "run `git lfs pull` in the folder",
+    });
+  }
+  const view = new DataView(prefix.buffer, prefix.byteOffset, 8);
+  const length = view.getUint32(4, true) * 2 ** 32 + view.getUint32(0, true);
+  if (length > MAX_HEADER_BYTES) {
+    throw new CheckpointSyntaxError(path, `header has ${length} bytes, expected at most ${MAX_HEADER_BYTES}`, 0, {
+      hint: "the file is damaged, or not a safetensors file",
+    });
+  }
+  if (length > fileSize - 8) {
+    throw new CheckpointSyntaxError(path, `header has ${length} bytes, but only ${fileSize - 8} follow`, 0, {
+      hint: "the file is cut short; get it again",
+    });
+  }
+  return length;
+}
+
+/**
+ * Parses a header and checks every tensor against the file.
+ *
+ * @param json the header's bytes, without the 8 of the length
+ * @param fileSize bytes of the whole file: every tensor must lie within it
+ * @param path for messages
+ * @throws {CheckpointSyntaxError} at the first fault: the offsets after it mean nothing
+ */
+export function parseSafetensorsHeader(json: Uint8Array, fileSize: number, path: string): SafetensorsHeader {
+  const dataOffset = 8 + json.length;
+  const fail = (problem: string, offset = 8, hint?: string): never => {
+    throw new CheckpointSyntaxError(path, problem, offset, hint === undefined ? {} : { hint });
+  };
+
+  let header: unknown;
+  try {
+    header = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(json));
+  } catch (error) {
+    const position = /at position (\d+)/.exec((error as Error).message)?.[1];
+    return fail(`header is not JSON: ${(error as Error).message}`, 8 + Number(position ?? 0));
+  }
+  if (!isObject(header)) return fail("header holds no JSON object");
+  const names = Object.keys(header).filter((name) => name !== "__metadata__");
+  if (names.length > MAX_TENSORS) fail(`header names ${names.length} tensors, expected at most ${MAX_TENSORS}`);
+
+  const entries = new Map<string, SafetensorsEntry>();
+  for (const name of names) {
+    if (name.length > MAX_NAME) fail(`a name has ${name.length} characters, expected at most ${MAX_NAME}`);
+    const entry = header[name];
+    const where = `parameter ${quote(name)}`;
+    if (!isObject(entry)) return fail(`${where} is described by ${quote(entry)}, expected an object`);
+
+    const { dtype, shape, data_offsets: offsets } = entry;
+    if (typeof dtype !== "string" || !Object.hasOwn(BYTES, dtype)) {
+      return fail(`${where} has dtype ${quote(dtype)}, expected one of ${Object.keys(BYTES).join(", ")}`);
+    }
+    if (!isSizes(shape) || shape.length > MAX_RANK) {
+      return fail(`${where} has shape ${quote(shape)}, expected at most ${MAX_RANK} whole numbers`);
+    }
+    if (!isSizes(offsets) || offsets.length !== 2 || offsets[0] > offsets[1]) {
+      return fail(`${where} has data_offsets ${quote(offsets)}, expected a begin and an end`);
+    }
+    const [begin, end] = offsets;
+    const byteLength = shape.reduce((product, size) => product * size, BYTES[dtype]);
+    if (byteLength !== end - begin) {
+      fail(`${where} has ${end - begin} bytes, expected ${byteLength} for ${dtype} [${shape.join(", ")}]`);
+    }
+    if (dataOffset + end > fileSize) {
+      const problem = `${where} ends at byte ${dataOffset + end}, but the file has only ${fileSize}`;
+      fail(problem, fileSize, "the file is cut short; get it again");
+    }
+    entries.set(name, { name, dtype, dims: shape, byteOffset: dataOffset + begin, byteLength });
+  }
+  checkOverlaps(entries, path);
+  const metadata = header["__metadata__"];
+  return { entries, metadata: isObject(metadata) ? metadata : {}, dataOffset };
+}
+
+function checkOverlaps(entries: ReadonlyMap<string, SafetensorsEntry>, path: string): void {
+  const sorted = [...entries.values()]
+    .filter((entry) => entry.byteLength > 0)
+    .sort((a, b) => a.byteOffset - b.byteOffset);
+  for (let i = 1; i < sorted.length; i++) {
+    const [before, entry] = [sorted[i - 1], sorted[i]];
+    if (entry.byteOffset < before.byteOffset + before.byteLength) {
+      const problem = `parameters ${quote(before.name)} and ${quote(entry.name)} overlap`;
+      throw new CheckpointSyntaxError(path, problem, entry.byteOffset);
+    }
+  }
+}
+
+const isObject = (value: unknown): value is Record<string, unknown> =>
+  typeof value === "object" && value !== null && !Array.isArray(value);
+
+const isSizes = (value: unknown): value is number[] =>
+  Array.isArray(value) && value.every((item) => Number.isSafeInteger(item) && (item as number) >= 0);
+
+/**
+ * Reads and parses the header of a file.
+ *
+ * @returns the header, and its bytes, which tell one checkpoint from another
+ * @throws {CheckpointSyntaxError} if the file breaks the format
+ */
+export async function readSafetensorsHeader(path: string): Promise<{ header: SafetensorsHeader; json: Uint8Array }> {
+  const file = await open(path, "r");
+  try {
+    const { size } = await file.stat();
+    const prefix = new Uint8Array(8);
+    const { bytesRead } = await file.read(prefix, 0, 8, 0);
+    const length = parseHeaderLength(prefix.subarray(0, bytesRead), size, path);
+    const json = new Uint8Array(length);
+    for (let read = 0; read < length;) {
+      const piece = await file.read(json, read, length - read, 8 + read);
+      if (piece.bytesRead === 0) throw new CheckpointSyntaxError(path, "file ends within its header", 8 + read);
+      read += piece.bytesRead;
+    }
+    return { header: parseSafetensorsHeader(json, size, path), json };
+  } finally {
+    await file.close();
+  }
+}
