@@ -1,0 +1,140 @@
+import { describe, expect, it } from "vitest";
+import { OptionError } from "../errors.ts";
+import { wordTokenizer } from "../../test/helpers/word-tokenizer.ts";
+import { resolveDecoding, resolveLanguage, tokenRules, type DecodingOptions } from "./options.ts";
+
+const multilingual = wordTokenizer();
+const english = wordTokenizer("english");
+const SPECIALS = [50258, 50358, 50359, 50360, 50361, 50362];
+const ENGLISH_SPECIALS = [50257, 50357, 50358, 50359, 50360, 50361];
+
+describe("tokenRules() suppresses", () => {
+  const cases: [string, DecodingOptions["suppressTokens"], readonly number[] | null | undefined, number[]][] = [
+    ["the non-speech symbols where nobody says anything", undefined, undefined, [1, 2, 7]],
+    ["the checkpoint's list by default", undefined, [5, 6], [5, 6]],
+    ["the non-speech symbols where the checkpoint's list is empty (facts 1.13.7)", undefined, [], [1, 2, 7]],
+    ["the non-speech symbols for -1", "-1", [5, 6], [1, 2, 7]],
+    ["explicit ids", [13], [5, 6], [13]],
+    ["explicit ids and the symbols", "-1,13", null, [1, 2, 7, 13]],
+    ["ids from text with spaces", " 13 , 4 ", null, [4, 13]],
+    ["nothing more for an empty list", [], [5, 6], []],
+    ["nothing more for an empty text", "", [5, 6], []],
+    ["each id once", [13, 13, 50258], null, [13]],
+  ];
+  it.each(cases)("%s", (_, suppressTokens, ofCheckpoint, expected) => {
+    const rules = tokenRules(multilingual, { suppressTokens }, { suppressTokens: ofCheckpoint ?? null });
+    expect(rules.suppress).toEqual([...expected, ...SPECIALS]);
+  });
+
+  it("the six specials of an English-only vocabulary (facts 6.4)", () => {
+    expect(tokenRules(english, { suppressTokens: [13] }).suppress).toEqual([13, ...ENGLISH_SPECIALS]);
+  });
+
+  it.each([["-2"], ["51865"], ["1,,2"], ["one"], [[1.5]]])("nothing for the faulty list %j", (suppressTokens) => {
+    expect(() => tokenRules(multilingual, { suppressTokens })).toThrow(
+      /^Cannot suppress token ".*", expected ids from 0 to 51864, or -1 for the non-speech symbols$/,
+    );
+  });
+});
+
+describe("tokenRules() at the begin", () => {
+  it("forbids the space and endoftext (facts 2.4.6)", () => {
+    expect(tokenRules(multilingual).suppressAtBegin).toEqual([220, 50257]);
+    expect(tokenRules(english).suppressAtBegin).toEqual([220, 50256]);
+  });
+  it("forbids what the checkpoint lists, without encoding anything", () => {
+    const tokenizer = { ...multilingual, encode: () => expect.fail("read the merges") };
+    expect(tokenRules(tokenizer, {}, { beginSuppressTokens: [220, 50257] }).suppressAtBegin).toEqual([220, 50257]);
+  });
+  it("forbids nothing without suppressBlank", () => {
+    expect(tokenRules(multilingual, { suppressBlank: false }).suppressAtBegin).toEqual([]);
+  });
+});
+
+describe("tokenRules() of timestamps", () => {
+  const indexOf = (maxInitialTimestamp: DecodingOptions["maxInitialTimestamp"], ofCheckpoint?: number | null) =>
+    tokenRules(
+      multilingual,
+      { maxInitialTimestamp },
+      ofCheckpoint === undefined ? {} : { maxInitialTimestampIndex: ofCheckpoint },
+    ).timestamps?.maxInitialTimestampIndex;
+
+  it("limit the first one to 1 s, or what the checkpoint or the caller says", () => {
+    expect(indexOf(undefined)).toBe(50);
+    expect(indexOf(undefined, null)).toBe(50);
+    expect(indexOf(undefined, 10)).toBe(10);
+    expect(indexOf(2, 10)).toBe(100);
+    expect(indexOf(0)).toBe(0);
+    expect(indexOf(null, 10)).toBeNull();
+  });
+  it.each([-0.02, 30.02, Number.NaN, Infinity])("refuse a limit of %d s", (seconds) => {
+    expect(() => indexOf(seconds)).toThrow(OptionError);
+  });
+  it("never allow notimestamps", () => {
+    expect(tokenRules(multilingual).timestamps?.noTimestamps).toBe(50363);
+  });
+  it("are not there without timestamps", () => {
+    expect(tokenRules(multilingual, { withoutTimestamps: true }).timestamps).toBeNull();
+  });
+});
+
+describe("resolveLanguage()", () => {
+  it.each([
+    ["de", "de"],
+    ["German", "de"],
+    ["<|de|>", "de"],
+    ["castilian", "es"],
+    [undefined, undefined],
+  ])("of a multilingual checkpoint takes %j for %j", (language, expected) => {
+    expect(resolveLanguage(multilingual, language)).toBe(expected);
+  });
+  it("lists what exists for an unknown language", () => {
+    expect(() => resolveLanguage(multilingual, "xx")).toThrow(/Unknown language "xx", expected one of en, zh, de/);
+  });
+  it("refuses a language that the vocabulary has no token for", () => {
+    expect(() => resolveLanguage(multilingual, "cantonese")).toThrow(
+      /no token for language "cantonese", expected one of en, zh/,
+    );
+  });
+  it("takes a language that only the checkpoint knows", () => {
+    const languages = new Map([...multilingual.special.languages, ["qaa", 50357]]);
+    const tokenizer = { multilingual: true, special: { ...multilingual.special, languages } };
+    expect(resolveLanguage(tokenizer, "qaa")).toBe("qaa");
+  });
+  it.each([[undefined], ["en"], ["English"]])("of an English-only checkpoint takes %j for English", (language) => {
+    expect(resolveLanguage(english, language)).toBe("en");
+  });
+  it("refuses another language and translation for an English-only checkpoint (facts 4b.10)", () => {
+    expect(() => resolveLanguage(english, "french")).toThrow(
+      'Cannot decode language "french": the checkpoint is English-only',
+    );
+    expect(() => resolveLanguage(english, undefined, "translate")).toThrow(
+      'Cannot carry out task "translate": the checkpoint is English-only',
+    );
+  });
+});
+
+describe("resolveDecoding()", () => {
+  it("fills in the checkpoint's limit, else all that fits", () => {
+    expect(resolveDecoding(multilingual, 448, {}, { maxLength: 225 }).maxLength).toBe(225);
+    expect(resolveDecoding(multilingual, 448, {}, { maxLength: null }).maxLength).toBe(448);
+    expect(resolveDecoding(multilingual, 448, {}, { maxLength: 9999 }).maxLength).toBe(448);
+    // Hugging Face's own default of 20 is a limit, one below the prompt is none.
+    expect(resolveDecoding(multilingual, 448, {}, { maxLength: 2 }).maxLength).toBe(448);
+    expect(resolveDecoding(multilingual, 448, { maxLength: 100 }, { maxLength: 225 }).maxLength).toBe(100);
+  });
+  it.each([
+    [{ maxLength: 3 }, "expected a whole number from 4 to 448"],
+    [{ maxLength: 449 }, "expected a whole number from 4 to 448"],
+    [{ maxLength: 10.5 }, '"10.5" is no value of maxLength'],
+    [{ withoutTimestamps: true, maxLength: 4 }, "expected a whole number from 5 to 448"],
+    [{ sampleLength: 0 }, '"0" is no value of sampleLength, expected a whole number from 1 to 448'],
+  ])("refuses %j", (options, message) => {
+    expect(() => resolveDecoding(multilingual, 448, options)).toThrow(message);
+  });
+  it("lists the tasks for an unknown one", () => {
+    expect(() => resolveDecoding(multilingual, 448, { task: "summarize" as never })).toThrow(
+      'Unknown task "summarize", expected one of transcribe, translate',
+    );
+  });
+});

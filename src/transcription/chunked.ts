@@ -1,0 +1,194 @@
+/**
+ * The chunked algorithm (Whisper JAX, Hugging Face): windows of fixed length that overlap, computed in batches and
+ * stitched. Windows do not depend on each other, so that the batch size and the number of lanes change the speed and
+ * nothing else.
+ */
+import { HOP_LENGTH, logMelWindow } from "../features/index.ts";
+import { decodeGreedy, detectLanguage, type DecodingResult } from "../decoding/index.ts";
+import type { AudioState } from "../engine/engine.ts";
+import { windowFrames } from "../model/index.ts";
+import { tensor, type Tensor } from "../tensor/index.ts";
+import type { AudioStream } from "../audio/index.ts";
+import { streamBatches } from "./batches.ts";
+import {
+  resolveChunked,
+  type ChunkedOptions,
+  type Progress,
+  type ResolvedChunked,
+  type TranscriptionContext,
+} from "./chunked-options.ts";
+import { Recording, type AudioSource, type WindowLanguage } from "./recording.ts";
+import type { Segment, Transcript } from "./transcript.ts";
+import type { AudioWindow } from "./windows.ts";
+
+/** One batch is encoded while the one before it is decoded; more would only hold memory. */
+const BATCHES_IN_FLIGHT = 2;
+
+/** Options for several recordings: what is reported says of which one, by its index. */
+export interface ManyChunkedOptions extends Omit<ChunkedOptions, "onProgress" | "onSegment"> {
+  readonly onProgress?: ((progress: Progress, index: number) => void) | undefined;
+  readonly onSegment?: ((segment: Segment, index: number) => void) | undefined;
+  /** Called with each result as soon as it is there. */
+  readonly onResult?: ((result: PromiseSettledResult<Transcript>, index: number) => void) | undefined;
+}
+
+interface Job {
+  readonly recording: Recording;
+  readonly window: AudioWindow;
+}
+
+interface DecodedBatch {
+  readonly jobs: readonly Job[];
+  readonly languages: readonly WindowLanguage[];
+  readonly results: readonly DecodingResult[];
+}
+
+interface FailedBatch {
+  readonly jobs: readonly Job[];
+  readonly error: unknown;
+}
+
+/**
+ * Transcribes one recording.
+ *
+ * A recording without samples gives an empty transcript, in the language asked for, else "en".
+ *
+ * @throws {OptionError} for options that do not exist or do not fit the checkpoint, before any audio is read
+ * @throws the signal's reason once it is aborted, whatever the audio throws while it is read, and the engine's errors
+ */
+export async function transcribeChunked(
+  context: TranscriptionContext,
+  audio: AudioStream,
+  options: ChunkedOptions = {},
+): Promise<Transcript> {
+  const [result] = await transcribeManyChunked(context, [audio], options);
+  if (result.status === "rejected") throw result.reason;
+  return result.value;
+}
+
+/**
+ * Transcribes several recordings, one after the other, in shared batches: the end of one and the start of the next are
+ * computed together.
+ *
+ * @param sources opened streams, or functions that open them when their turn comes; all are closed at the end
+ * @returns a result for each, in order: a recording that cannot be read does not stop the others. Once the signal is
+ *   aborted, those not yet done are rejected with its reason.
+ * @throws {OptionError} for options that do not exist or do not fit the checkpoint, before any audio is read
+ */
+export async function transcribeManyChunked(
+  context: TranscriptionContext,
+  sources: readonly AudioSource[],
+  options: ManyChunkedOptions = {},
+): Promise<PromiseSettledResult<Transcript>[]> {
+  const { onProgress, onSegment, onResult, signal, ...rest } = options;
+  try {
+    const resolved = resolveChunked(context, rest);
+    const recordings = sources.map(
+      (source, i) =>
+        new Recording(source, context.tokenizer, resolved, {
+          onProgress: (progress) => onProgress?.(progress, i),
+          onSegment: (segment) => onSegment?.(segment, i),
+          onSettled: (result) => onResult?.(result, i),
+        }),
+    );
+    await run(context, recordings, resolved, signal);
+    return recordings.map(({ result }) => result as PromiseSettledResult<Transcript>);
+  } finally {
+    // Those that were never read hold their files open.
+    for (const source of sources) if (typeof source !== "function") await source.close();
+  }
+}
+
+async function run(
+  context: TranscriptionContext,
+  recordings: readonly Recording[],
+  options: ResolvedChunked,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  const inFlight: Promise<DecodedBatch | FailedBatch>[] = [];
+  const maxSamples = windowFrames(context.engine.dimensions) * HOP_LENGTH;
+  let languagesKnown = Promise.resolve();
+  const deliverOldest = async (): Promise<void> => {
+    const batch = await inFlight[0];
+    void inFlight.shift();
+    if (!signal?.aborted) deliver(batch);
+  };
+  try {
+    for await (const batch of streamBatches(jobsOf(recordings, maxSamples, signal), options.batchSize)) {
+      if (signal?.aborted) break;
+      const jobs = batch.filter(({ recording }) => recording.result === null);
+      if (jobs.length === 0) continue;
+      const turn = languagesKnown;
+      let passOn = (): void => {};
+      languagesKnown = new Promise((resolve) => (passOn = resolve));
+      inFlight.push(decodeBatch(context, jobs, options, signal, turn, passOn));
+      if (inFlight.length === BATCHES_IN_FLIGHT) await deliverOldest();
+    }
+    while (inFlight.length > 0 && !signal?.aborted) await deliverOldest();
+  } finally {
+    // Batches that nobody waits for any more still have to free their audio; they never reject.
+    await Promise.all(inFlight);
+  }
+  if (signal?.aborted) for (const recording of recordings) recording.fail(signal.reason);
+}
+
+/** Windows of all recordings, one recording after the other. */
+async function* jobsOf(
+  recordings: readonly Recording[],
+  maxSamples: number,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<Job, void, undefined> {
+  for (const recording of recordings) {
+    if (signal?.aborted) return;
+    for await (const window of recording.windows(maxSamples, signal)) {
+      yield { recording, window };
+      if (signal?.aborted) return;
+    }
+  }
+}
+
+/**
+ * @param turn resolves when the languages of all windows before this batch are known
+ * @param passOn to be called when those of this batch are known, or never will be
+ */
+async function decodeBatch(
+  { engine, tokenizer }: TranscriptionContext,
+  jobs: readonly Job[],
+  options: ResolvedChunked,
+  signal: AbortSignal | undefined,
+  turn: Promise<void>,
+  passOn: () => void,
+): Promise<DecodedBatch | FailedBatch> {
+  let audio: AudioState | null = null;
+  try {
+    audio = await engine.encode(melBatch(jobs, engine.dimensions.nMels, windowFrames(engine.dimensions)));
+    await turn;
+    signal?.throwIfAborted();
+    const needed = jobs.some(({ recording }) => recording.needsDetection);
+    const detections = needed ? await detectLanguage(engine, audio, tokenizer) : [];
+    const languages = jobs.map(({ recording }, i) => recording.languageOf(detections[i]));
+    passOn();
+    const codes = languages.map(({ code }) => code);
+    return { jobs, languages, results: await decodeGreedy(engine, audio, tokenizer, codes, options.decoding) };
+  } catch (error) {
+    return { jobs, error };
+  } finally {
+    passOn();
+    audio?.dispose();
+  }
+}
+
+function deliver(batch: DecodedBatch | FailedBatch): void {
+  for (const [i, { recording, window }] of batch.jobs.entries()) {
+    if ("error" in batch) recording.fail(batch.error);
+    else recording.add(window, batch.results[i], batch.languages[i].isOwn);
+  }
+}
+
+/** Log-Mel of each window by itself, as Hugging Face's extractor has it (facts 1.4.7): [batch, nMels, frames]. */
+function melBatch(jobs: readonly Job[], nMels: number, frames: number): Tensor {
+  const size = nMels * frames;
+  const data = new Float32Array(jobs.length * size);
+  for (const [i, { window }] of jobs.entries()) data.set(logMelWindow(window.samples, nMels, frames).data, i * size);
+  return tensor(data, [jobs.length, nMels, frames]);
+}
