@@ -1,0 +1,52 @@
+import { describe, expect, it } from "vitest";
+import { OptionError } from "../errors.ts";
+import { normaliseArguments, parseBoolean, parseSeconds, parseWhole } from "./arguments.ts";
+
+describe("normaliseArguments()", () => {
+  it.each<[given: string, expected: string]>([
+    ["--output-dir out a.wav", "--output_dir out a.wav"],
+    ["--output_dir=a-b a.wav", "--output_dir=a-b a.wav"],
+    ["--verbose a.wav", "--verbose=true a.wav"],
+    ["--verbose True a.wav", "--verbose=True a.wav"],
+    ["--verbose false a.wav", "--verbose=false a.wav"],
+    ["--verbose=False a.wav", "--verbose=False a.wav"],
+    ["--verbose=maybe a.wav", "--verbose=maybe a.wav"],
+    ["a.wav --return-timestamps", "a.wav --return_timestamps=true"],
+    ["--verbose --task translate", "--verbose=true --task translate"],
+    ["--output - -f json -", "--output - -f json -"],
+    ["-- --output-dir --verbose", "-- --output-dir --verbose"],
+  ])("%s -> %s", (given, expected) => {
+    expect(normaliseArguments(given.split(" "), ["--verbose", "--return_timestamps"]).join(" ")).toBe(expected);
+  });
+
+  it("keeps what stands in a value, line ends too", () => {
+    expect(normaliseArguments(["--model-dir=/a b/--c-d\ne=f"], [])).toEqual(["--model_dir=/a b/--c-d\ne=f"]);
+  });
+});
+
+describe("values", () => {
+  it.each([
+    ["True", true],
+    ["false", false],
+  ])("parseBoolean() reads %s", (word, value) => expect(parseBoolean("--verbose", word)).toBe(value));
+
+  it.each(["yes", "1", ""])("parseBoolean() refuses %j and says what exists", (word) => {
+    expect(() => parseBoolean("--verbose", word)).toThrow("of --verbose, expected one of True, False");
+  });
+
+  it.each(["0", "-1", "1.5", "", "x", "1e3", "99999999999999999999"])("parseWhole() refuses %j", (word) => {
+    expect(() => parseWhole("--batch_size", word, 1)).toThrow(OptionError);
+  });
+
+  it.each<[string, number]>([
+    ["5", 5],
+    ["0", 0],
+    [".5", 0.5],
+    ["2.", 2],
+    ["1e1", 10],
+  ])("parseSeconds() reads %s", (word, value) => expect(parseSeconds("--chunk_length", word)).toBe(value));
+
+  it.each(["-1", "", "x", "Infinity", "1e999", "0x10", "1 2"])("parseSeconds() refuses %j", (word) => {
+    expect(() => parseSeconds("--chunk_length", word)).toThrow(OptionError);
+  });
+});

@@ -1,0 +1,8 @@
+/** The commands, in the order in which the help lists them. The first is the one meant when none is named. */
+
+import type { CliCommand } from "../command.ts";
+import { bench } from "./bench.ts";
+import { models } from "./models.ts";
+import { transcribe } from "./transcribe.ts";
+
+export const COMMANDS: readonly CliCommand[] = [transcribe, models, bench];

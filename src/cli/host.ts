@@ -1,0 +1,141 @@
+/**
+ * All that the command line touches of the process around it, so that tests can put something else in its place. The
+ * pipeline is imported when it is asked for: `--help` and usage errors need no engine.
+ */
+
+import type { Writable } from "node:stream";
+import type { Algorithm, Device, DTypeOption, Segment, Task, Transcript } from "../index.ts";
+
+/** What is asked of a pipeline when it is made. */
+export interface PipelineSettings {
+  readonly device: Device;
+  readonly dtype: DTypeOption;
+  readonly batchSize?: number;
+  readonly threads?: number;
+  readonly cacheDir?: string;
+  readonly offline?: boolean;
+  readonly signal?: AbortSignal;
+  readonly onProgress?: (progress: DownloadProgress) => void;
+}
+
+/** Bytes of one file of a model; `total` is null if the server does not say. */
+export interface DownloadProgress {
+  readonly file: string;
+  readonly loaded: number;
+  readonly total: number | null;
+}
+
+/** Seconds of audio that have been transcribed. */
+export interface TranscriptionProgress {
+  readonly processedSeconds: number;
+  readonly totalSeconds: number | null;
+}
+
+/** What is asked of one transcription. */
+export interface TranscriptionSettings {
+  readonly algorithm: Algorithm;
+  readonly task: Task;
+  readonly language?: string;
+  readonly languagePerWindow?: boolean;
+  readonly returnTimestamps: boolean;
+  readonly chunkLength?: number;
+  readonly strideLength?: number | readonly [left: number, right: number];
+  readonly allowPrivateAddresses?: boolean;
+  readonly signal?: AbortSignal;
+  /** `index` says of which input, where there are several. */
+  readonly onProgress?: (progress: TranscriptionProgress, index?: number) => void;
+  readonly onSegment?: (segment: Segment, index?: number) => void;
+}
+
+/** Path, URL, or encoded bytes as they come. */
+export type CliInput = string | AsyncIterable<Uint8Array>;
+
+/** What the command line needs of a pipeline; `WhisperPipeline` is one. */
+export interface CliPipeline {
+  transcribe(input: CliInput, options: TranscriptionSettings): Promise<Transcript>;
+  /** Yields each input once, in order of completion. */
+  transcribeMany(
+    inputs: CliInput[],
+    options: TranscriptionSettings,
+  ): AsyncIterable<{ readonly index: number; readonly transcript?: Transcript; readonly error?: Error }>;
+  dispose(): Promise<void>;
+}
+
+/** A place text is written to; a terminal has `isTTY` and `columns`. */
+export type CliOutput = Writable & { readonly isTTY?: boolean; readonly columns?: number };
+
+/** Names of the signals that stop a run. */
+export type StopSignal = "SIGINT" | "SIGTERM";
+
+/** The process, as the commands see it. */
+export interface CliHost {
+  readonly stdout: CliOutput;
+  readonly stderr: CliOutput;
+  readonly stdin: AsyncIterable<Uint8Array>;
+  /** Aborted when nobody reads stdout any more. */
+  readonly outputClosed: AbortSignal;
+  createPipeline(model: string, settings: PipelineSettings): Promise<CliPipeline>;
+  /** Calls the listener at the first Ctrl-C or polite request to end. Returns what takes the listener away. */
+  onStop(listener: (signal: StopSignal) => void): () => void;
+  /** Ends the process at once, as the signal would have without a listener. */
+  die(signal: StopSignal): void;
+  /** Milliseconds that work may take to end by itself once the run is to stop. */
+  readonly graceMs: number;
+  /** Milliseconds, monotone. */
+  now(): number;
+}
+
+const STOP_SIGNALS: readonly StopSignal[] = ["SIGINT", "SIGTERM"];
+
+/** Exit code of a program that a signal ended: 128 + the signal's number. */
+export function stopExitCode(signal: StopSignal): number {
+  return signal === "SIGINT" ? 130 : 143;
+}
+
+/**
+ * The signal itself ends the process, not `process.exit`: that takes down worker threads in the middle of native code, which
+ * ends in an abort with a core dump. A shell sees the same exit code.
+ */
+function die(signal: StopSignal): void {
+  process.removeAllListeners(signal);
+  process.kill(process.pid, signal);
+}
+
+/** The real process. A second Ctrl-C, while the first is being handled, ends it at once. */
+export function nodeHost(): CliHost {
+  const closed = new AbortController();
+  process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+    if (error.code !== "EPIPE") throw error;
+    closed.abort();
+  });
+  process.stderr.on("error", () => undefined); // nobody reads what we have to say: that is no reason to stop
+  return {
+    stdout: process.stdout,
+    stderr: process.stderr,
+    // Only touched if asked for: opening stdin of a terminal would keep the process alive.
+    get stdin() {
+      return process.stdin;
+    },
+    outputClosed: closed.signal,
+    async createPipeline(model, settings) {
+      const { WhisperPipeline } = await import("../index.ts");
+      return WhisperPipeline.fromPretrained(model, settings);
+    },
+    onStop(listener) {
+      let stopping = false;
+      const handlers = STOP_SIGNALS.map((signal) => {
+        const handler = (): void => {
+          if (stopping) die(signal);
+          stopping = true;
+          listener(signal);
+        };
+        process.on(signal, handler);
+        return () => process.off(signal, handler);
+      });
+      return () => handlers.forEach((remove) => remove());
+    },
+    die,
+    graceMs: 5000, // about a batch of a small model; longer than that, and a person has lost patience
+    now: () => performance.now(),
+  };
+}

@@ -1,0 +1,250 @@
+/**
+ * The flags of a transcription: what they are called, what they mean, and which exclude one another. Names and meanings are
+ * openai/whisper's where it has the flag (facts 2.1). Everything wrong is found here, before a model is loaded.
+ */
+
+import type { Command } from "commander";
+import { assertOneOf, OptionError, quote } from "../errors.ts";
+import type { Algorithm, Device, DTypeOption, Task } from "../index.ts";
+import { OUTPUT_FORMATS, type OutputFormat } from "../outputs/index.ts";
+import { parseBoolean, parseSeconds, parseWhole } from "./arguments.ts";
+import type { PipelineSettings, TranscriptionSettings } from "./host.ts";
+
+// Written out and not imported: a wrong flag is told without loading an engine. A test compares them with the library's.
+export const DEVICES = ["auto", "cpu", "reference"] as const satisfies readonly Device[];
+export const DTYPES = ["auto", "float32", "int8"] as const satisfies readonly DTypeOption[];
+export const ALGORITHMS = ["chunked"] as const satisfies readonly Algorithm[];
+export const TASKS = ["transcribe", "translate"] as const satisfies readonly Task[];
+/** The model that comes with the package. */
+export const DEFAULT_MODEL = "nano";
+/** The model hears 30 seconds at a time. */
+const MAX_CHUNK_SECONDS = 30;
+
+/** Flags that take True or False, as openai/whisper's do, or nothing: as `normaliseArguments` needs to know them. */
+export const BOOLEAN_FLAGS: readonly string[] = ["--language_per_window", "--return_timestamps", "--verbose"];
+
+/** Where transcripts go. */
+export type Destination =
+  /** Segments on stdout as they come. */
+  | { readonly kind: "display" }
+  /** One file of a format on stdout. */
+  | { readonly kind: "stdout"; readonly format: OutputFormat }
+  /** One named file. */
+  | { readonly kind: "file"; readonly path: string; readonly format: OutputFormat }
+  | { readonly kind: "folder"; readonly path: string; readonly formats: readonly OutputFormat[] };
+
+/** What the flags of a transcription say, checked. */
+export interface TranscribeFlags {
+  readonly model: string;
+  /** Whether the model was chosen, and not the default. */
+  readonly modelGiven: boolean;
+  readonly pipeline: PipelineSettings;
+  readonly transcription: TranscriptionSettings;
+  readonly destination: Destination;
+  /** Print segments on stdout as they come. */
+  readonly display: boolean;
+  /** ... with their times. */
+  readonly displayTimes: boolean;
+  readonly quiet: boolean;
+}
+
+/** Declares the flags. */
+export function addTranscribeFlags(command: Command): void {
+  const list = (value: string, before: string[] = []): string[] => [...before, ...value.split(",")];
+  command
+    .optionsGroup("Model:")
+    .option(
+      "--model <name>",
+      'name, hub id ("owner/name") or folder of a model; "sotto models" lists names',
+      DEFAULT_MODEL,
+    )
+    .option("--model_dir <dir>", "folder of downloaded models (default: the Hugging Face cache)")
+    .option("--offline", "use only models that are already on this machine")
+    .option("--device <name>", `where it runs: ${DEVICES.join(", ")}`, "auto")
+    .option("--dtype <name>", `numbers it computes with: ${DTYPES.join(", ")}`, "auto")
+    .option("--threads <n>", "processor threads; 0: as many as are good", "0")
+    .optionsGroup("Transcription:")
+    .option("--task <name>", "transcribe, or translate into English", "transcribe")
+    .option("--language <name>", 'language spoken: a code or a name ("de", "german"); default: detect it')
+    .option("--language_per_window [bool]", "detect the language in every window anew", "False")
+    .option("--algorithm <name>", `way through long recordings: ${ALGORITHMS.join(", ")}`, "chunked")
+    .option("--batch_size <n>", "windows in one batch; default: what suits the device")
+    .option(
+      "--chunk_length <seconds>",
+      `length of a window, at most ${MAX_CHUNK_SECONDS}; 0: one window, for short recordings`,
+      "30",
+    )
+    .option("--stride_length <seconds>", 'overlap of windows on each side, or "left,right" (default: chunk_length / 6)')
+    .option("--return_timestamps [bool]", "have the model say when each segment begins and ends", "True")
+    .optionsGroup("Output:")
+    .option("-f, --output_format <names>", `${OUTPUT_FORMATS.join(", ")}, several with commas, or all`, list)
+    .option("-o, --output_dir <dir>", "folder for files named after the recordings; made if missing")
+    .option("--output <file>", 'write this one file, its format told by its extension or -f; "-" is stdout')
+    .option(
+      "--verbose [bool]",
+      "print segments with their times on stdout as they are ready; default: if no file is written",
+    )
+    .option("-q, --quiet", "say nothing but errors on stderr")
+    .optionsGroup("Safety:")
+    .option("--allow_private_addresses", "let URLs point into private networks and at this machine")
+    .optionsGroup("Other:");
+}
+
+/**
+ * Reads the flags of a parsed command.
+ *
+ * @throws {OptionError} if a value does not exist, or flags exclude one another
+ */
+export async function readTranscribeFlags(command: Command): Promise<TranscribeFlags> {
+  const given = command.opts<Record<string, string | boolean | string[] | undefined>>();
+  const text = (name: string): string | undefined => (typeof given[name] === "string" ? given[name] : undefined);
+  const flag = (name: string): boolean => {
+    const value = given[name];
+    return typeof value === "string" ? parseBoolean(`--${name}`, value) : value === true;
+  };
+  const chosen = (name: string): boolean => command.getOptionValueSource(name) === "cli";
+
+  const [device, dtype, algorithm, task] = [text("device"), text("dtype"), text("algorithm"), text("task")];
+  assertOneOf("device", device, DEVICES);
+  assertOneOf("dtype", dtype, DTYPES);
+  assertOneOf("algorithm", algorithm, ALGORITHMS);
+  assertOneOf("task", task, TASKS);
+  const model = text("model") ?? DEFAULT_MODEL;
+  if (model === "") throw new OptionError("model", 'Unknown model "", expected a name, a hub id or a folder');
+
+  const language = await readLanguage(text("language"));
+  const languagePerWindow = flag("language_per_window");
+  if (languagePerWindow && language !== undefined) conflict("--language_per_window", "--language");
+  const returnTimestamps = flag("return_timestamps");
+  const threads = parseWhole("--threads", text("threads") ?? "0", 0);
+  const batchSize = text("batch_size");
+  const cacheDir = text("model_dir");
+
+  const destination = readDestination(
+    given["output_format"] as string[] | undefined,
+    text("output_dir"),
+    text("output"),
+  );
+  const timed = formatsOf(destination).filter((format) => format === "srt" || format === "vtt" || format === "tsv");
+  if (!returnTimestamps && timed.length > 0) {
+    throw new OptionError("return_timestamps", `Cannot write ${timed.join(", ")} with --return_timestamps False`, {
+      hint: "without times there are txt and json: --output_format txt,json",
+    });
+  }
+  const display = chosen("verbose") ? flag("verbose") : destination.kind === "display";
+  if (display && destination.kind === "stdout") conflict("--verbose True", "--output -");
+
+  return {
+    model,
+    modelGiven: chosen("model"),
+    pipeline: {
+      device,
+      dtype,
+      ...(batchSize !== undefined && { batchSize: parseWhole("--batch_size", batchSize, 1) }),
+      ...(threads > 0 && { threads }),
+      ...(cacheDir !== undefined && { cacheDir }),
+      ...(flag("offline") && { offline: true }),
+    },
+    transcription: {
+      algorithm,
+      task,
+      returnTimestamps,
+      ...(language !== undefined && { language }),
+      ...(languagePerWindow && { languagePerWindow }),
+      ...readWindows(text("chunk_length") ?? "30", text("stride_length")),
+      ...(flag("allow_private_addresses") && { allowPrivateAddresses: true }),
+    },
+    destination,
+    // With nothing else to do, text is printed in any case; `--verbose False` then takes only the times away.
+    display: display || destination.kind === "display",
+    displayTimes: display && returnTimestamps,
+    quiet: flag("quiet"),
+  };
+}
+
+/** The formats that a destination will be written in. */
+export function formatsOf(destination: Destination): readonly OutputFormat[] {
+  switch (destination.kind) {
+    case "display":
+      return [];
+    case "folder":
+      return destination.formats;
+    case "stdout":
+    case "file":
+      return [destination.format];
+  }
+}
+
+async function readLanguage(word: string | undefined): Promise<string | undefined> {
+  if (word === undefined || word === "None") return undefined; // openai/whisper's word for "detect it"
+  const { languageCode } = await import("../tokenizer/index.ts");
+  return languageCode(word);
+}
+
+function readWindows(
+  chunk: string,
+  stride: string | undefined,
+): Pick<TranscriptionSettings, "chunkLength" | "strideLength"> {
+  const chunkLength = parseSeconds("--chunk_length", chunk);
+  if (chunkLength > MAX_CHUNK_SECONDS) {
+    throw new OptionError(
+      "chunk_length",
+      `Cannot use ${quote(chunk)} as --chunk_length, expected at most ${MAX_CHUNK_SECONDS} seconds`,
+    );
+  }
+  if (chunkLength === 0 && stride !== undefined) conflict("--chunk_length 0", "--stride_length");
+  if (stride === undefined) return { chunkLength };
+  const sides = stride.split(",").map((side) => parseSeconds("--stride_length", side.trim()));
+  if (sides.length > 2) {
+    throw new OptionError(
+      "stride_length",
+      `Cannot use ${quote(stride)} as --stride_length, expected one or two lengths`,
+    );
+  }
+  const [left, right = left] = sides;
+  if (left + right >= chunkLength) {
+    throw new OptionError(
+      "stride_length",
+      `Cannot use ${quote(stride)} as --stride_length: left and right are ${left + right} seconds together, ` +
+        `expected less than --chunk_length, ${chunkLength}`,
+    );
+  }
+  return { chunkLength, strideLength: sides.length === 1 ? left : [left, right] };
+}
+
+function readDestination(
+  names: readonly string[] | undefined,
+  folder: string | undefined,
+  output: string | undefined,
+): Destination {
+  const formats = readFormats(names);
+  if (output === undefined) {
+    if (formats === undefined && folder === undefined) return { kind: "display" };
+    return { kind: "folder", path: folder ?? ".", formats: formats ?? OUTPUT_FORMATS };
+  }
+  if (folder !== undefined) conflict("--output", "--output_dir");
+  if (formats !== undefined && formats.length > 1) {
+    throw new OptionError("output", `Cannot write ${formats.join(", ")} to one --output, expected one format`, {
+      hint: "--output_dir takes several",
+    });
+  }
+  if (output === "-") return { kind: "stdout", format: formats?.[0] ?? "txt" };
+  const extension = /\.([^./\\]+)$/.exec(output)?.[1].toLowerCase();
+  const format = formats?.[0] ?? extension;
+  if (format === undefined) {
+    throw new OptionError("output", `Cannot tell the format of ${quote(output)}, expected --output_format`);
+  }
+  assertOneOf("output format", format, OUTPUT_FORMATS);
+  return { kind: "file", path: output, format };
+}
+
+function readFormats(names: readonly string[] | undefined): readonly OutputFormat[] | undefined {
+  if (names === undefined) return undefined;
+  const trimmed = names.map((name) => name.trim());
+  for (const name of trimmed) assertOneOf("output format", name, [...OUTPUT_FORMATS, "all"]);
+  return trimmed.includes("all") ? OUTPUT_FORMATS : OUTPUT_FORMATS.filter((format) => trimmed.includes(format));
+}
+
+function conflict(one: string, other: string): never {
+  throw new OptionError(one.replace(/^--| .*$/g, ""), `Cannot use ${one} with ${other}`);
+}

@@ -1,0 +1,94 @@
+/**
+ * The program: finds the command that the words name, reads its flags, and turns what happens into an exit code: 0 done,
+ * 1 something failed, 2 the command line is wrong, 130 interrupted.
+ */
+
+import { readFile } from "node:fs/promises";
+import { Command, CommanderError } from "commander";
+import { OptionError } from "../errors.ts";
+import { normaliseArguments } from "./arguments.ts";
+import type { CliCommand } from "./command.ts";
+import { COMMANDS } from "./commands/index.ts";
+import type { CliHost } from "./host.ts";
+import { openReport } from "./report.ts";
+
+const EXAMPLES = `
+Examples:
+  sotto talk.mp3                              print the transcript
+  sotto talk.mp3 --model turbo -f srt,txt     write talk.srt and talk.txt here
+  sotto recordings/ -o out --language de      a folder: out/*.txt, .vtt, .srt, .tsv, .json
+  sotto - --output - -f json < talk.mp3       from standard input to JSON on stdout
+
+Flags may be written with - or _ (--output-dir, --output_dir). Exit code: 0 done, 1 something failed, 2 wrong usage.`;
+
+/**
+ * Runs the program.
+ *
+ * @param argv the words after the program's name
+ * @returns the exit code
+ */
+export async function main(argv: readonly string[], host: CliHost): Promise<number> {
+  const named = COMMANDS.find(({ name }) => name === argv[0]);
+  const command = named ?? COMMANDS[0];
+  const words = normaliseArguments(named === undefined ? argv : argv.slice(1), command.booleanFlags ?? []);
+  const parser = build(command, named !== undefined, host);
+  try {
+    if (named === undefined && asksForVersion(words)) {
+      host.stdout.write(`${await version()}\n`);
+      return 0;
+    }
+    parser.parse(words, { from: "user" });
+    return await command.run(parser, host);
+  } catch (error) {
+    if (error instanceof CommanderError && error.exitCode === 0) return 0; // help was asked for and given
+    const report = await openReport(host, true);
+    if (error instanceof CommanderError) report.fatal(usageMessage(error, parser));
+    else report.fatal(error);
+    return error instanceof CommanderError || error instanceof OptionError ? 2 : 1;
+  }
+}
+
+function build(command: CliCommand, named: boolean, host: CliHost): Command {
+  const parser = new Command(named ? `sotto ${command.name}` : "sotto")
+    .description(
+      named
+        ? `${command.summary[0].toUpperCase()}${command.summary.slice(1)}.`
+        : "Transcribes speech with OpenAI's Whisper.",
+    )
+    .exitOverride()
+    .configureHelp({ showGlobalOptions: false })
+    .configureOutput({
+      writeOut: (text) => void host.stdout.write(text),
+      writeErr: () => undefined, // said by main, in our own words
+      getOutHelpWidth: () => Math.min(host.stdout.columns ?? 120, 120),
+    });
+  command.configure(parser);
+  if (!named) {
+    parser.option("-V, --version", "print the version");
+    const width = Math.max(...COMMANDS.map(({ name }) => name.length));
+    const list = COMMANDS.map(({ name, summary }) => `  ${name.padEnd(width)}  ${summary}`).join("\n");
+    parser.addHelpText("after", `\nCommands (sotto COMMAND --help):\n${list}\n${EXAMPLES}`);
+  }
+  return parser.helpOption("-h, --help", "show this help");
+}
+
+/** commander's message in the style of the others; what does not exist is answered with what does. */
+function usageMessage(error: CommanderError, parser: Command): string {
+  const [first, suggestion] = error.message.replace(/^error: /, "").split("\n");
+  const message = first.replace(/^./, (letter) => letter.toUpperCase()).replace(/'/g, '"');
+  if (error.code === "commander.unknownOption") {
+    const flags = parser.options.flatMap(({ long }) => long ?? []).join(", ");
+    return `${message}, expected one of ${flags}${suggestion === undefined ? "" : `\nHint: ${suggestion.replace(/[()]/g, "")}`}`;
+  }
+  return message;
+}
+
+function asksForVersion(words: readonly string[]): boolean {
+  const end = words.indexOf("--");
+  return (end < 0 ? words : words.slice(0, end)).some((word) => word === "--version" || word === "-V");
+}
+
+async function version(): Promise<string> {
+  const text = await readFile(new URL("../../package.json", import.meta.url), "utf8");
+  return (JSON.parse(text) as { version: string }).version;
+}
