@@ -33,7 +33,5 @@ export function mlp<T>(ops: Ops<T>, p: BlockParameters, x: T): T {
 
 /** What the decoder remembers of the audio: one cache a decoder layer, computed once a window. */
 export function crossCaches<T>(ops: Ops<T>, dimensions: ModelDimensions, audio: T): CrossCache<T>[] {
-  return decoderParameters(dimensions).blocks.map(({ crossAttn: p }) =>
-    ops.crossCache(audio, p.key, p.value, p.nHead),
-  );
+  return decoderParameters(dimensions).blocks.map(({ crossAttn: p }) => ops.crossCache(audio, p.key, p.value, p.nHead));
 }

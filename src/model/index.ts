@@ -1,12 +1,6 @@
 export { crossCaches, encoder } from "./encoder.ts";
 export { decoderStep } from "./decoder.ts";
-export {
-  isMultilingual,
-  numLanguages,
-  parameterCount,
-  windowFrames,
-  type ModelDimensions,
-} from "./dimensions.ts";
+export { isMultilingual, numLanguages, parameterCount, windowFrames, type ModelDimensions } from "./dimensions.ts";
 export type { CrossCache, Ops, SelfCache } from "./ops.ts";
 export {
   decoderParameters,

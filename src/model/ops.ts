@@ -49,13 +49,7 @@ export interface Ops<T> {
    * @param query new positions: query, key, value [rows, length, state]
    * @returns [rows, length, state], and the cache with the new positions added
    */
-  cachedSelfAttention(
-    query: T,
-    key: T,
-    value: T,
-    cache: SelfCache<T>,
-    nHead: number,
-  ): { out: T; cache: SelfCache<T> };
+  cachedSelfAttention(query: T, key: T, value: T, cache: SelfCache<T>, nHead: number): { out: T; cache: SelfCache<T> };
 
   /** Keys and values of one decoder layer for encoded audio [batch, nAudioCtx, state]. */
   crossCache(audio: T, key: LinearParameters, value: LinearParameters, nHead: number): CrossCache<T>;

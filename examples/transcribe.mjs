@@ -1,0 +1,13 @@
+// Prints a recording's segments as they are ready, each with its times.
+//
+//   node examples/transcribe.mjs samples/en-long.flac [MODEL [DTYPE]]
+
+import { WhisperPipeline } from "sotto";
+
+const [file, model = "nano", dtype = "auto"] = process.argv.slice(2);
+
+const pipeline = await WhisperPipeline.fromPretrained(model, { dtype });
+for await (const { start, end, text } of pipeline.segments(file)) {
+  console.log(`[${start.toFixed(2)} - ${end.toFixed(2)}]${text}`);
+}
+await pipeline.dispose();
