@@ -1,3 +1,4 @@
+import { fileURLToPath } from "node:url";
 import { defineConfig } from "vitest/config";
 
 export default defineConfig({
@@ -7,6 +8,8 @@ export default defineConfig({
     maxWorkers: 2,
     testTimeout: 120_000,
     hookTimeout: 120_000,
+    // Packed weights of the tests stay out of the user's cache.
+    env: { SOTTO_CACHE: fileURLToPath(new URL("./node_modules/.cache/sotto", import.meta.url)) },
     reporters: ["default", "./scripts/test-reporter.mjs"],
   },
 });

@@ -17,7 +17,8 @@ const IDLE_MS = 2000;
 const AHEAD = 2;
 
 class DecoderThread {
-  private readonly worker = new Worker(workerUrl("audio/decode-worker"));
+  // Flags of the process, such as --input-type or a loader, are not for this script.
+  private readonly worker = new Worker(workerUrl("audio/decode-worker"), { execArgv: [] });
   private readonly waiting = new Map<
     number,
     { resolve: (reply: DecodeReply) => void; reject: (error: Error) => void }[]

@@ -40,7 +40,7 @@ export async function spool(
     process.once("exit", cleanAtExit);
     cleansAtExit = true;
   }
-  const folder = await mkdtemp(join(tmpdir(), "sotto-"));
+  const folder = await mkdtemp(join(tmpdir(), "sotto-audio-"));
   folders.add(folder);
   const remove = async () => {
     await rm(folder, { recursive: true, force: true });

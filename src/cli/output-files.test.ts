@@ -96,6 +96,8 @@ describe("writeWholeFile()", () => {
       `Cannot write "${join(folder, "is-folder")}": illegal operation on a directory`,
     );
     await expect(writeWholeFile(join(folder, "no/such/a.txt"), "x")).rejects.toThrow("no such file or directory");
+    // The passing file has been written here, and cannot take its name.
+    await expect(writeWholeFile(join(folder, "x".repeat(300)), "x")).rejects.toThrow("name too long");
     expect(readdirSync(folder)).toEqual(["is-folder"]);
   });
 });

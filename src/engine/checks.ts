@@ -56,7 +56,7 @@ export function checkRows(
     if (windows.at(-1) !== window) windows.push(window);
   }
   const each = rows.length / windows.length;
-  const together = rows.every(({ window }, i) => window === windows[Math.floor(i / each)]);
+  const together = Number.isInteger(each) && rows.every(({ window }, i) => window === windows[Math.floor(i / each)]);
   if (!together || new Set(windows).size !== windows.length) {
     const found = rows.map(({ window }) => window).join(", ");
     throw new RangeError(`Rows listen to windows ${found}, expected the same number of rows a window, lying together`);

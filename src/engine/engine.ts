@@ -2,7 +2,8 @@
  * What an engine is: a checkpoint made ready on a device. Decoding and transcription see nothing else of it.
  *
  * Engines: reference (plain loops, tests), cpu (onnxruntime-node in worker threads). Every engine passes
- * test/contract/engine-contract.ts.
+ * test/contract/engine-contract.ts, which settles the details: requests that cannot be met are refused with a RangeError, states of
+ * another engine with a TypeError, before any work is done; calls may be made at the same time.
  */
 import type { ModelDimensions } from "../model/index.ts";
 import type { ComputeDType, Tensor } from "../tensor/index.ts";
@@ -29,7 +30,7 @@ export interface GenerateRequest {
   /** Id of the no-speech token. */
   readonly noSpeech: number;
   readonly rules: TokenRules;
-  /** Most tokens to generate; the prompt and these must fit nTextCtx. */
+  /** Most tokens to generate, 0 for none; the prompt and these must fit nTextCtx. */
   readonly maxNewTokens: number;
 }
 

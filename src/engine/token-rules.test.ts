@@ -57,6 +57,14 @@ describe("applyTokenRules() with timestamps (facts 6.9)", () => {
     expect(possible([], { ...RULES, timestamps })).toEqual({ text: 0, eot: false, timestamps: 1501, first: 0 });
   });
 
+  it.each([[[]], [[at(0)]], [[at(0), A]]])("notimestamps is impossible after %j", (generated) => {
+    const logits = textLikely();
+    logits[NO_TIMESTAMPS] = 30;
+    applyTokenRules(logits, generated, { ...RULES, suppress: [] });
+    expect(logits[NO_TIMESTAMPS]).toBe(-Infinity);
+    expect(logits[NO_TIMESTAMPS - 1] > -Infinity).toBe(generated.length > 0);
+  });
+
   it("a limit past the last timestamp is none", () => {
     const timestamps = { noTimestamps: NO_TIMESTAMPS, maxInitialTimestampIndex: 9999 };
     expect(possible([], { ...RULES, timestamps })).toMatchObject({ timestamps: 1501 });

@@ -1,7 +1,5 @@
 /** The fixed sizes of Whisper's input (facts 0.1). */
-
-/** Samples a second of the waveform; audio/ has its own, which is not imported, so that features/ loads no decoder. */
-export const SAMPLE_RATE = 16_000;
+import { SAMPLE_RATE } from "../audio/constants.ts";
 
 /** Samples under one frame's window: 25 ms. */
 export const N_FFT = 400;

@@ -3,7 +3,8 @@
  * logarithmic above), each of unit area. The same numbers as librosa.filters.mel, from which openai/whisper's stored banks
  * and the Hugging Face extractor's come (facts 0.2).
  */
-import { N_FFT, SAMPLE_RATE } from "./constants.ts";
+import { SAMPLE_RATE } from "../audio/constants.ts";
+import { N_FFT } from "./constants.ts";
 
 /** Bins of the power spectrum of a frame, from 0 Hz to half the sample rate. */
 export const N_BINS = N_FFT / 2 + 1;

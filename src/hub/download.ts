@@ -75,7 +75,7 @@ async function fetchWhole(settings: HubSettings, download: Download, partial: st
   try {
     return await withRetries(settings, repository, attempt, present);
   } catch (error) {
-    if (false) await rm(partial, { force: true });
+    if (isDiskFull(error)) await rm(partial, { force: true });
     throw error;
   }
 }

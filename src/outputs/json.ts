@@ -28,7 +28,7 @@ export function toJson(transcript: Transcript): string {
   ]);
 }
 
-function segmentObject(segment: Segment & { readonly seek?: number }, duration: number): string {
+function segmentObject(segment: Segment, duration: number): string {
   const { start, end } = segmentTimes(segment, duration);
   const fields: [string, string][] = [
     ["id", integer(segment.id)],

@@ -3,7 +3,7 @@ export { transcribeChunked, transcribeManyChunked, type ManyChunkedOptions } fro
 export { CHUNKED_OPTIONS, type ChunkedOptions, type Progress, type TranscriptionContext } from "./chunked-options.ts";
 export { mergeTokens, type MergedTokens } from "./merge.ts";
 export type { AudioSource } from "./recording.ts";
-export { Stitcher, type DecodedWindow, type Piece, type StitcherOptions } from "./stitch.ts";
+export { createStitcher, type DecodedWindow, type Piece, type Stitcher, type StitchTokens } from "./stitcher.ts";
 export type { Segment, Transcript, TranscriptChunk, Word } from "./transcript.ts";
 export {
   chunkWindows,

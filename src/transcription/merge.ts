@@ -25,7 +25,7 @@ export function mergeTokens(sequences: readonly (readonly number[])[]): MergedTo
       left = right;
       continue;
     }
-    const { keep, skip } = findOverlap(left, right);
+    const { keep, skip } = findOverlap(left, right) ?? { keep: left.length, skip: 0 };
     for (let k = 0; k < keep; k++) tokens.push(left[k]);
     contributed.push(keep);
     left = right.slice(skip);
@@ -35,16 +35,29 @@ export function mergeTokens(sequences: readonly (readonly number[])[]): MergedTo
   return { tokens, contributed };
 }
 
+/** Where two sequences meet: `left[keep]` and `right[skip]` are in the middle of the overlap. */
+export interface Overlap {
+  /** Tokens of the left sequence before the cut. */
+  readonly keep: number;
+  /** Tokens of the right sequence before the cut. */
+  readonly skip: number;
+}
+
 /**
  * Slides `right` under the end of `left` and takes the position where the largest share of tokens agree, at least two of
  * them; longer overlaps win close calls.
  *
- * @returns how many tokens of `left` to keep, and how many of `right` to skip
+ * @param accepts may refuse positions for reasons of its own
+ * @returns null if no two tokens agree
  */
-function findOverlap(left: readonly number[], right: readonly number[]): { keep: number; skip: number } {
+export function findOverlap(
+  left: readonly number[],
+  right: readonly number[],
+  accepts: (overlap: Overlap) => boolean = () => true,
+): Overlap | null {
   const [n, m] = [left.length, right.length];
   let best = 0;
-  let [keep, skip] = [n, 0];
+  let found: Overlap | null = null;
   for (let i = 1; i < n + m; i++) {
     const leftStart = Math.max(0, n - i);
     const leftEnd = Math.min(n, n + m - i);
@@ -55,10 +68,9 @@ function findOverlap(left: readonly number[], right: readonly number[]): { keep:
     // The divisor is the position of the slide, not the length of the overlap.
     const score = equal / i + i / 10000;
     if (equal > 1 && score > best) {
-      best = score;
-      keep = Math.floor((leftStart + leftEnd) / 2);
-      skip = Math.floor((rightStart + rightEnd) / 2);
+      const overlap = { keep: (leftStart + leftEnd) >> 1, skip: (rightStart + rightEnd) >> 1 };
+      if (accepts(overlap)) [best, found] = [score, overlap];
     }
   }
-  return { keep, skip };
+  return found;
 }

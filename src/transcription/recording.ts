@@ -1,5 +1,6 @@
 /** One recording under way in a chunked transcription: where its windows come from, its language, and how it ends. */
-import { SAMPLE_RATE, type AudioStream } from "../audio/index.ts";
+import { SAMPLE_RATE } from "../audio/constants.ts";
+import type { AudioStream } from "../audio/index.ts";
 import type { DecodingResult, DecodingTokenizer, LanguageDetection } from "../decoding/index.ts";
 import type { Progress, ResolvedChunked } from "./chunked-options.ts";
 import { TranscriptBuilder } from "./transcript-builder.ts";

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import type { Piece } from "./stitch.ts";
+import type { Piece } from "./stitcher.ts";
 import { Timeline } from "./timeline.ts";
 
 type Times = readonly [start: number | null, end: number | null];

@@ -3,7 +3,7 @@
  * before the next one starts, and all lie within the audio (facts 6.5 F11, 9.5). One piece is held back until the next
  * one is known. Times that hold already are not touched.
  */
-import type { Piece } from "./stitch.ts";
+import type { Piece } from "./stitcher.ts";
 
 export interface TimedPiece extends Piece {
   /** Seconds. */

@@ -1,7 +1,7 @@
 /** Builds the transcript of one recording from its windows, in order: stitches them, times the pieces, makes segments. */
 import { compressionRatio, type DecodingResult, type DecodingTokenizer } from "../decoding/index.ts";
-import { SAMPLE_RATE } from "../audio/index.ts";
-import { Stitcher, type Piece } from "./stitch.ts";
+import { SAMPLE_RATE } from "../audio/constants.ts";
+import { createStitcher, type Piece, type Stitcher } from "./stitcher.ts";
 import { Timeline, type TimedPiece } from "./timeline.ts";
 import type { Segment, Transcript, TranscriptChunk } from "./transcript.ts";
 import type { WindowSpan } from "./windows.ts";
@@ -39,7 +39,7 @@ export class TranscriptBuilder {
   constructor(tokenizer: DecodingTokenizer, options: TranscriptBuilderOptions) {
     this.#tokenizer = tokenizer;
     this.#options = options;
-    this.#stitcher = new Stitcher({ special: tokenizer.special, returnTimestamps: options.returnTimestamps });
+    this.#stitcher = createStitcher(tokenizer.special, options.returnTimestamps);
   }
 
   /** Adds the next window. */

@@ -11,6 +11,8 @@ export interface Word {
 export interface Segment {
   /** 0, 1, 2 ... */
   readonly id: number;
+  /** Start of the window it was decoded in, in frames of 10 ms, where the algorithm moves its window. */
+  readonly seek?: number;
   readonly start: number;
   readonly end: number;
   /** With its leading space: joined segments are the text of the transcript. */

@@ -5,7 +5,7 @@
  * Whisper JAX dropped two guards of Hugging Face's and so read the tail of some recordings twice (facts 1.5.6); here a
  * recording ends with the first window that reaches its end.
  */
-import { SAMPLE_RATE } from "../audio/index.ts";
+import { SAMPLE_RATE } from "../audio/constants.ts";
 import { roundHalfEven } from "../decoding/index.ts";
 import { OptionError, quote } from "../errors.ts";
 

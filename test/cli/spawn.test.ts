@@ -43,8 +43,10 @@ const words = (text: string): string[] => text.toLowerCase().match(/[\p{L}\p{N}]
 
 /** The text that is spoken, from beside the recordings. */
 function spoken(name: string): string {
-  const manifest = JSON.parse(readFileSync(sample("manifest.json"), "utf8")) as { file: string; text: string }[];
-  return manifest.find(({ file }) => file === name)?.text ?? "";
+  const manifest = JSON.parse(readFileSync(sample("manifest.json"), "utf8")) as {
+    samples: { file: string; text: string }[];
+  };
+  return manifest.samples.find(({ file }) => file === name)?.text ?? "";
 }
 
 describe("sotto, as a process", () => {

@@ -309,6 +309,26 @@ const cases = {
     actual.state.dispose();
   },
 
+  "startDecoder() of rows is startDecoder() of each row": async ({ bench, againstItself }: Suite) => {
+    const { engine, audio, dimensions } = await bench();
+    const { nVocab } = dimensions;
+    // The same prompt everywhere: rows of one window are equal, and rows of two differ by what is heard.
+    const prompt = randomTokens(4, nVocab, 1);
+    const rows = [2, 2, 0, 0, 3, 3].map((window) => ({ window, prompt }));
+    const together = await engine.startDecoder(audio, rows, [1, 3]);
+    for (const [i, row] of rows.entries()) {
+      const alone = await engine.startDecoder(audio, [row], [1, 3]);
+      const inBatch = together.logits.subarray(i * 2 * nVocab, (i + 1) * 2 * nVocab);
+      expect(relativeError(inBatch, alone.logits), `row ${i}`).toBeLessThan(againstItself);
+      if (i > 0 && row.window !== rows[i - 1].window) {
+        const before = together.logits.subarray((i - 1) * 2 * nVocab, i * 2 * nVocab);
+        expect(relativeError(inBatch, before), `rows ${i - 1} and ${i}`).toBeGreaterThan(0.1);
+      }
+      alone.state.dispose();
+    }
+    together.state.dispose();
+  },
+
   "step() after step() equals one full pass": async ({ bench, againstItself }: Suite) => {
     for (const name of ["small", "unaligned"] as const) {
       const { engine, audio, dimensions } = await bench(name);

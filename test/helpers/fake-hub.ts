@@ -60,11 +60,16 @@ export function commitOf(repository: FakeRepository): string {
   return hash.digest("hex");
 }
 
+const addressOf = (server: Server): string => `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+
 export class FakeHub {
   readonly repositories = new Map<string, FakeRepository>();
   readonly requests: SeenRequest[] = [];
   /** Whether byte ranges are served. */
   ranges = true;
+  /** For `HubOptions.endpoint`; nobody answers there once the hub has stopped. */
+  endpoint = "";
+  private cdnEndpoint = "";
   private readonly planned: PlannedFailure[] = [];
   private readonly hub: Server;
   private readonly cdn: Server;
@@ -79,16 +84,9 @@ export class FakeHub {
     for (const server of [fake.hub, fake.cdn]) {
       await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
     }
+    fake.endpoint = addressOf(fake.hub);
+    fake.cdnEndpoint = addressOf(fake.cdn);
     return fake;
-  }
-
-  /** For `HubOptions.endpoint`. */
-  get endpoint(): string {
-    return `http://127.0.0.1:${(this.hub.address() as AddressInfo).port}`;
-  }
-
-  private get cdnEndpoint(): string {
-    return `http://127.0.0.1:${(this.cdn.address() as AddressInfo).port}`;
   }
 
   /** The next so many requests that match fail; later plans wait until earlier ones that match are used up. */

@@ -15,13 +15,17 @@ export class EngineWorker {
   #nextId = 0;
   #nextHandle = 0;
   #failure: Error | null = null;
+  #ended = false;
 
   constructor(setup: WorkerSetup) {
     this.#worker = new Worker(workerUrl("engine/cpu/worker"), { workerData: setup });
     this.#worker.unref(); // an idle engine keeps no process alive
     this.#worker.on("message", (reply: ReplyMessage) => this.#settle(reply));
     this.#worker.on("error", (error) => this.#fail(error instanceof Error ? error : new Error(String(error))));
-    this.#worker.on("exit", () => this.#fail(new Error("Cannot use an engine after its dispose()")));
+    this.#worker.on("exit", () => {
+      this.#ended = true;
+      this.#fail(new Error("The cpu engine's worker has ended"));
+    });
   }
 
   /** A handle for a window or a decoder state that this worker is to keep. */
@@ -57,9 +61,12 @@ export class EngineWorker {
     this.#pending.clear();
   }
 
-  async terminate(): Promise<void> {
+  /** Rejects what is waited for, and ends the thread after the run at hand: a run that is torn off takes the process with it. */
+  async stop(): Promise<void> {
     this.#fail(new Error("Cannot use an engine after its dispose()"));
+    if (this.#ended) return;
     this.#worker.ref(); // so that the process does not end while it is awaited
-    await this.#worker.terminate();
+    this.#worker.postMessage("stop");
+    await new Promise<void>((resolve) => this.#worker.once("exit", () => resolve()));
   }
 }

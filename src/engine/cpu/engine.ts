@@ -290,7 +290,7 @@ class CpuEngine implements Engine {
   async dispose(): Promise<void> {
     this.#disposed = true;
     const workers = this.#wide === null ? this.#narrow : [...this.#narrow, this.#wide];
-    await Promise.all(workers.map((worker) => worker.terminate()));
+    await Promise.all(workers.map((worker) => worker.stop()));
   }
 }
 

@@ -48,6 +48,7 @@ export class Sessions {
   readonly #selfPorts: Port[];
   readonly #windows = new Map<number, Feeds>();
   readonly #decoders = new Map<number, DecoderBatch>();
+  #stopped = false;
   #encoder: Promise<ort.InferenceSession> | null = null;
   #decoder: Promise<ort.InferenceSession> | null = null;
 
@@ -80,11 +81,23 @@ export class Sessions {
     // One by one: on a CPU a batch gains nothing (docs/engines.md), and dynamic quantisation would mix the windows' scales.
     for (let i = 0; i < windows.length; i++) {
       const input = new this.#runtime.Tensor("float32", mel.subarray(i * size, (i + 1) * size), [1, nMels, frames]);
-      const outputs = await session.run({ mel: input }, fetches);
+      const outputs = await this.#run(session, { mel: input }, fetches);
       features?.set(outputs["features"].data as Float32Array, i * nAudioCtx * nAudioState);
       this.#windows.set(windows[i], Object.fromEntries(this.#crossPorts.map(({ name }) => [name, outputs[name]])));
     }
     return features;
+  }
+
+  /** Makes running and later calls fail at their next run of a session. */
+  stop(): void {
+    this.#stopped = true;
+  }
+
+  /** Runs a session, after the messages that have come in: runs block them. */
+  async #run(session: ort.InferenceSession, feeds: Feeds, fetches: string[]): Promise<Feeds> {
+    await new Promise((resolve) => setImmediate(resolve));
+    if (this.#stopped) throw new Error("Cannot use an engine after its dispose()");
+    return (await session.run(feeds, fetches)) as Feeds;
   }
 
   release(windows: readonly number[], decoders: readonly number[]): void {
@@ -192,7 +205,8 @@ export class Sessions {
     const session = await (this.#decoder ??= this.#session(this.#setup.decoder));
     const { rows } = batch;
     const length = tokens[0].length;
-    const outputs = await session.run(
+    const outputs = await this.#run(
+      session,
       {
         turns: this.#ints([1], []),
         tokens: this.#ints(tokens.flat(), [rows, length]),
@@ -275,7 +289,8 @@ export class Sessions {
         fetches.push(...ROW_STATE.map(({ name }) => `new_${name}`));
         fetches.push(...this.#selfPorts.map(({ name }) => `present_${name}`));
       }
-      const outputs = await session.run(
+      const outputs = await this.#run(
+        session,
         {
           turns: this.#ints([turns], []),
           tokens: this.#ints(tokens.flat(), [running.length, length]),

@@ -39,6 +39,11 @@ async function answer({ id, name, arguments: given }: CallMessage): Promise<Repl
 
 // Calls that arrive while one is running wait for it: sessions are not shared between runs.
 let last: Promise<void> = Promise.resolve();
-port.on("message", (message: CallMessage) => {
-  last = last.then(async () => port.postMessage(await answer(message)));
+port.on("message", (message: CallMessage | "stop") => {
+  if (message === "stop") {
+    sessions.stop();
+    last = last.then(() => port.close());
+  } else {
+    last = last.then(async () => port.postMessage(await answer(message)));
+  }
 });

@@ -19,7 +19,7 @@ import {
 import { assertShape, sizeOf, tensor, type Tensor } from "../../tensor/index.ts";
 import type { AudioState, DecoderRow, DecoderState, Engine, Generated, GenerateRequest } from "../engine.ts";
 import { applyTokenRules, argmax, logSumExp } from "../token-rules.ts";
-import { checkReorder, checkRequests, checkRows, checkStep } from "./checks.ts";
+import { checkReorder, checkRequests, checkRows, checkStep } from "../checks.ts";
 import { ReferenceOps } from "./ops.ts";
 
 /** Reads every parameter into memory as float32. */

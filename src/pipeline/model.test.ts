@@ -1,0 +1,105 @@
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { samplePath, referenceText } from "../../test/helpers/samples.ts";
+import { loadAudio } from "../audio/index.ts";
+import { OptionError, ShapeError } from "../errors.ts";
+import { WhisperForConditionalGeneration } from "./model.ts";
+import { WhisperPipeline } from "./pipeline.ts";
+import { WhisperProcessor } from "./processor.ts";
+
+let model: WhisperForConditionalGeneration;
+let processor: WhisperProcessor;
+beforeAll(async () => {
+  model = await WhisperForConditionalGeneration.fromPretrained("nano", { dtype: "float32" });
+  processor = await WhisperProcessor.fromPretrained("nano");
+});
+afterAll(() => model.dispose());
+
+describe("WhisperProcessor", () => {
+  it("makes windows of samples, files, and several of them", async () => {
+    const samples = await loadAudio(samplePath("en-short.wav"));
+    const { inputFeatures } = await processor(samples, { samplingRate: 16000 });
+    expect(inputFeatures.dims).toEqual([1, 80, 3000]);
+    const both = await processor([samples, samplePath("en-short.wav")]);
+    expect(both.inputFeatures.dims).toEqual([2, 80, 3000]);
+    expect(both.inputFeatures.data.subarray(0, 240000)).toEqual(inputFeatures.data);
+    expect(both.inputFeatures.data.subarray(240000)).toEqual(inputFeatures.data);
+  });
+
+  it("resamples bare samples of another rate", async () => {
+    const tone = (rate: number): Float32Array =>
+      Float32Array.from({ length: rate }, (_, i) => 0.5 * Math.sin((2 * Math.PI * 440 * i) / rate));
+    const direct = await processor(tone(16000));
+    const resampled = await processor(tone(48000), { samplingRate: 48000 });
+    let worst = 0;
+    for (let i = 0; i < 80; i++) {
+      const at = i * 3000 + 50; // the middle of the tone
+      worst = Math.max(worst, Math.abs(direct.inputFeatures.data[at] - resampled.inputFeatures.data[at]));
+    }
+    expect(worst).toBeLessThan(0.05);
+  });
+
+  it("refuses no audio and unknown options", async () => {
+    await expect(processor([])).rejects.toThrow(OptionError);
+    await expect(processor(new Float32Array(10), { sampling_rate: 16000 } as object)).rejects.toThrow("samplingRate");
+  });
+});
+
+describe("WhisperForConditionalGeneration.generate()", () => {
+  it("gives with batchDecode() what the pipeline gives", async () => {
+    const { inputFeatures } = await processor(samplePath("en-short.wav"));
+    const { sequences, languages } = await model.generate(inputFeatures);
+    expect(languages).toEqual(["en"]);
+    const [text] = processor.batchDecode(sequences, { skipSpecialTokens: true });
+    const pipeline = await WhisperPipeline.fromPretrained("nano", { dtype: "float32" });
+    expect(text).toBe((await pipeline.transcribe(samplePath("en-short.wav"))).text);
+    await pipeline.dispose();
+    expect(text.trim()).toBe(referenceText("en-short.wav"));
+  });
+
+  it("begins sequences with the prompt and ends them with endoftext", async () => {
+    const { inputFeatures } = await processor(samplePath("de-short.flac"));
+    const { sequences } = await model.generate(inputFeatures, { language: "german", task: "translate" });
+    const [shown] = processor.batchDecode(sequences);
+    expect(shown.startsWith("<|startoftranscript|><|de|><|translate|><|notimestamps|>")).toBe(true);
+    expect(shown.endsWith("<|endoftext|>")).toBe(true);
+  });
+
+  it("gives timestamps where they are asked for", async () => {
+    const { inputFeatures } = await processor(samplePath("en-short.wav"));
+    const { sequences } = await model.generate(inputFeatures, { returnTimestamps: true });
+    const [shown] = processor.batchDecode(sequences, { skipSpecialTokens: true, decodeWithTimestamps: true });
+    expect(shown).toMatch(/^<\|\d+\.\d\d\|>/);
+  });
+
+  it("detects the language of each row", async () => {
+    const files = ["fr-short.flac", "en-short.wav", "es-short.flac"].map(samplePath);
+    const { inputFeatures } = await processor(files);
+    expect((await model.generate(inputFeatures)).languages).toEqual(["fr", "en", "es"]);
+    const detected = await model.detectLanguage(inputFeatures);
+    expect(detected.map(({ language }) => language)).toEqual(["fr", "en", "es"]);
+  });
+
+  it("stops at maxLength, prompt included", async () => {
+    const { inputFeatures } = await processor(samplePath("en-short.wav"));
+    const { sequences } = await model.generate(inputFeatures, { language: "en", maxLength: 9 });
+    expect(sequences[0]).toHaveLength(9);
+  });
+
+  it("refuses features of other dims, and options that do not exist", async () => {
+    const wrong = { data: new Float32Array(128 * 3000), dims: [1, 128, 3000] };
+    await expect(model.generate(wrong)).rejects.toThrow(ShapeError);
+    const { inputFeatures } = await processor(new Float32Array(16000));
+    await expect(model.generate(inputFeatures, { language: "xx" })).rejects.toThrow(OptionError);
+    await expect(model.generate(inputFeatures, { num_beams: 5 } as object)).rejects.toThrow(/"num_beams".*maxLength/s);
+    await expect(model.generate(inputFeatures, { maxLength: 500 })).rejects.toThrow(/448/);
+  });
+});
+
+describe("WhisperForConditionalGeneration.encode()", () => {
+  it("gives the encoder's output", async () => {
+    const { inputFeatures } = await processor(samplePath("en-short.wav"));
+    const { lastHiddenState } = await model.encode(inputFeatures);
+    expect(lastHiddenState.dims).toEqual([1, 1500, 128]);
+    expect(lastHiddenState.data.every(Number.isFinite)).toBe(true);
+  });
+});
