@@ -42,6 +42,9 @@ const SAMPLE_FORMATS: readonly (readonly [format: SampleFormat, planar: boolean]
 /** Samples in a piece: 10 s. */
 const PIECE_SAMPLES = 10 * SAMPLE_RATE;
 
+/** Mono samples gathered before they are resampled: 0.75 s at 44.1 kHz. */
+const MONO_SAMPLES = 32768;
+
 /** Packets read before other messages get a turn: the wait of a cancellation, and the time native buffers live. */
 const PACKETS_PER_TURN = 200;
 
@@ -88,6 +91,8 @@ export class AvDecoder {
   /** By the stream's header, possibly guessed; 0 or less where unknown. */
   private streamSeconds = 0;
   private resampler: Resampler | undefined;
+  private mono: Float32Array = new Float32Array(MONO_SAMPLES);
+  private monoLength = 0; // samples in `mono`, at the resampler's rate
   private pieces: Float32Array[] = [];
   private pending = 0; // samples in `pieces`
   private ended = false;
@@ -204,6 +209,7 @@ export class AvDecoder {
       if (result !== AVERROR_EOF) this.warnings.add("The file cannot be read to its end: the rest is damaged");
       this.decoder.sendPacketSync(null);
       this.receiveFrames();
+      this.drainMono();
       if (this.resampler !== undefined) this.give(this.resampler.flush());
       this.ended = true;
       return;
@@ -241,31 +247,46 @@ export class AvDecoder {
     }
     const [format, planar] = known;
     if (this.resampler?.fromRate !== sampleRate) {
+      this.drainMono();
       if (this.resampler !== undefined) this.give(this.resampler.flush());
       this.resampler = new Resampler(sampleRate);
     }
     const stamped = frame.pts !== AV_NOPTS_VALUE;
     // Frames amid damage may lack a time stamp: wait for one that has it, if any ever had.
     const time = stamped ? Number(frame.pts) * this.secondsPerTick : this.nextTime;
-    if (this.recentDamage.parts > 0 && (stamped || Number.isNaN(this.nextTime)))
-      this.bridgeDamage(time, this.resampler);
+    if (this.recentDamage.parts > 0 && (stamped || Number.isNaN(this.nextTime))) this.bridgeDamage(time, sampleRate);
     this.nextTime = time + nbSamples / sampleRate;
     const planes = (planar && channels > 8 ? frame.extendedData : frame.data) ?? [];
-    const mono = new Float32Array(nbSamples);
+    const mono = this.roomFor(nbSamples);
     const replaced = planar
       ? mixPlanar(planes.slice(0, channels), format, nbSamples, mono)
       : mixInterleaved(planes[0], format, channels, nbSamples, mono);
     this.warnings.addReplaced(replaced);
+    this.monoLength += nbSamples;
     this.decodedSeconds += nbSamples / sampleRate;
-    this.give(this.resampler.push(mono));
+  }
+
+  /** Frames are short, some 20 ms: they are gathered, and resampled together. */
+  private roomFor(samples: number): Float32Array {
+    if (this.monoLength + samples > this.mono.length) this.drainMono();
+    if (samples > this.mono.length) this.mono = new Float32Array(samples);
+    return this.mono.subarray(this.monoLength, this.monoLength + samples);
+  }
+
+  private drainMono(): void {
+    if (this.monoLength > 0 && this.resampler !== undefined) {
+      this.give(this.resampler.push(this.mono.subarray(0, this.monoLength)));
+    }
+    this.monoLength = 0;
   }
 
   /** Puts silence where damage was, so that what follows keeps its time. Time stamps know best how much is missing. */
-  private bridgeDamage(time: number, resampler: Resampler): void {
+  private bridgeDamage(time: number, sampleRate: number): void {
     const missing = time - this.nextTime; // NaN without time stamps
     const seconds = missing >= 0 && missing <= MAX_GAP_SECONDS ? missing : this.recentDamage.seconds;
-    for (let left = Math.round(seconds * resampler.fromRate); left > 0; left -= MAX_SAMPLE_RATE) {
-      this.give(resampler.push(new Float32Array(Math.min(left, MAX_SAMPLE_RATE))));
+    for (let left = Math.round(seconds * sampleRate); left > 0; left -= MONO_SAMPLES) {
+      const silence = this.roomFor(Math.min(left, MONO_SAMPLES)).fill(0);
+      this.monoLength += silence.length;
     }
     this.decodedSeconds += seconds;
     this.damage.parts += this.recentDamage.parts;

@@ -107,8 +107,9 @@ describe("openAudio() with a file", () => {
     expect(stream.durationHint).toBeGreaterThan(0.95);
     expect(stream.durationHint).toBeLessThan(1.05);
     const { amplitude, restDb } = hear440(samples);
-    expect(Math.abs(amplitude - 0.5)).toBeLessThan(0.01);
-    expect(restDb).toBeLessThan(-30); // mu-law's noise is the loudest
+    // What the codecs themselves do to a pure tone at their low bit rates; ffmpeg's own decoding is within -91 dB of ours.
+    expect(Math.abs(amplitude - 0.5)).toBeLessThan(0.03);
+    expect(restDb).toBeLessThan(-18);
     expect(warnings).toEqual([]);
   });
 
@@ -151,6 +152,20 @@ describe("openAudio() with a file", () => {
     const one: Float32Array[] = [];
     for (const name of names) one.push(await loadAudio(fixture(name)));
     expect(await Promise.all(names.map((name) => loadAudio(fixture(name))))).toEqual(one);
+  });
+});
+
+describe("openAudio() and openai/whisper", () => {
+  const samples = fileURLToPath(new URL("../../samples/", import.meta.url));
+  const golden = fileURLToPath(new URL("../../test/golden/nano/", import.meta.url));
+  it.each(["en-short", "de-short", "es-medium", "noise", "silence"])("hear the same samples of %s", async (stem) => {
+    const { samples: wanted } = JSON.parse(await readFile(join(golden, `${stem}.json`), "utf8")) as {
+      samples: { count: number; at_every: number; values: number[] };
+    };
+    const found = await loadAudio(join(samples, stem === "en-short" ? `${stem}.wav` : `${stem}.flac`));
+    expect(found).toHaveLength(wanted.count);
+    // The golden values are written with six decimals.
+    wanted.values.forEach((value, i) => expect(Math.abs(found[i * wanted.at_every] - value)).toBeLessThan(5.1e-7));
   });
 });
 

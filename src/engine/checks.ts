@@ -1,6 +1,6 @@
 /** What a caller may ask of an engine: broken requests are refused in words, before any work is done. */
 import type { ModelDimensions } from "../model/index.ts";
-import type { DecoderRow, GenerateRequest } from "./engine.ts";
+import type { AttendRequest, DecoderRow, GenerateRequest } from "./engine.ts";
 
 function checkWindow(window: number, batch: number): void {
   if (!Number.isInteger(window) || window < 0 || window >= batch) {
@@ -85,4 +85,29 @@ export function checkReorder(from: Int32Array, rows: number, windows: number): v
       throw new RangeError(`Row ${i} cannot go on from row ${row}: expected a row of the same window`);
     }
   });
+}
+
+/** @throws {RangeError} if a request names no window or token of this model, has no text, or a head does not exist */
+export function checkAttend(
+  requests: readonly AttendRequest[],
+  heads: readonly (readonly [layer: number, head: number])[],
+  batch: number,
+  dimensions: ModelDimensions,
+): void {
+  for (const { window, tokens, from } of requests) {
+    checkWindow(window, batch);
+    checkTokens(tokens, dimensions, tokens.length);
+    if (!Number.isInteger(from) || from < 0 || from > tokens.length - 2) {
+      throw new RangeError(`Index ${from} is outside a sequence of ${tokens.length} tokens with an end`);
+    }
+  }
+  const { nTextLayer, nTextHead } = dimensions;
+  const exists = (index: number, count: number): boolean => Number.isInteger(index) && index >= 0 && index < count;
+  for (const [layer, head] of heads) {
+    if (!exists(layer, nTextLayer) || !exists(head, nTextHead)) {
+      throw new RangeError(
+        `There is no head ${head} in layer ${layer}: the decoder has ${nTextLayer} layers of ${nTextHead}`,
+      );
+    }
+  }
 }

@@ -53,6 +53,26 @@ export interface DecoderRow {
   readonly prompt: readonly number[];
 }
 
+/** A known token sequence of one window, to be laid beside its audio. */
+export interface AttendRequest {
+  /** Index of the window in the audio state. */
+  readonly window: number;
+  /** The whole sequence: start sequence, notimestamps, text, endoftext. */
+  readonly tokens: readonly number[];
+  /** Index of the token before the first text token, which predicts it: notimestamps. */
+  readonly from: number;
+  /** Id of endoftext: probabilities are among the ids below it. */
+  readonly eot: number;
+}
+
+/** How a token sequence hears its audio. */
+export interface Attention {
+  /** Cross-attention logits q.k / 8 of the heads asked for: [heads, tokens, nAudioCtx]. */
+  readonly scores: Tensor;
+  /** Probability of each text token where it is predicted: [tokens - from - 2]. */
+  readonly tokenProbs: Float32Array;
+}
+
 /** Token sequences under way, with their caches. */
 export interface DecoderState {
   readonly rows: number;
@@ -108,6 +128,17 @@ export interface Engine {
    * @param from [rows]
    */
   reorder(state: DecoderState, from: Int32Array): Promise<void>;
+
+  /**
+   * Runs known tokens through the decoder and gives what word times are made of (facts 2.5.1).
+   * @param heads [layer, head] of the decoder's cross-attention
+   * @returns one result a request, in order
+   */
+  attend(
+    audio: AudioState,
+    requests: readonly AttendRequest[],
+    heads: readonly (readonly [layer: number, head: number])[],
+  ): Promise<Attention[]>;
 
   /** Frees everything and ends the workers; states made by the engine are gone with it. Safe to call twice. */
   dispose(): Promise<void>;

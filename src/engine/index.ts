@@ -1,4 +1,13 @@
-export type { AudioState, DecoderRow, DecoderState, Engine, Generated, GenerateRequest } from "./engine.ts";
+export type {
+  AttendRequest,
+  Attention,
+  AudioState,
+  DecoderRow,
+  DecoderState,
+  Engine,
+  Generated,
+  GenerateRequest,
+} from "./engine.ts";
 export { applyTokenRules, argmax, logSumExp, type TimestampRules, type TokenRules } from "./token-rules.ts";
 export { createCpuEngine, type CpuEngineOptions } from "./cpu/index.ts";
 export { createReferenceEngine } from "./reference/index.ts";

@@ -245,7 +245,7 @@ describe("transcribeChunked() without chunking", () => {
     expect(duration).toBe(12);
     expect(segments.map(({ start, end, text }) => [start, end, text])).toEqual([
       [0, 1, " w1 w2"],
-      [1, 10, " w3 w4"],
+      [1, 6, " w3 w4"],
     ]);
   });
 

@@ -23,15 +23,15 @@ export interface WindowTimes {
 /**
  * The sentences of a window, in order, times from the start of the recording.
  *
- * A timestamp after text closes it, any other opens what follows. Of a window that overlaps with the next one, those
- * sentences are open that end in the overlap's second half, have no end, or are closed by the window's very last timestamp,
- * which the model may have put there because the audio ends (facts 1.12.3); and all after the first of them.
+ * A timestamp after text closes it, any other opens what follows. Those sentences are open that end where the next window
+ * hears better, have no end, or are closed by the window's very last timestamp, which the model may have put there because
+ * the audio ends (facts 1.12.3); and all after the first of them.
  *
  * @param window its number
  * @param language code of the language at its start
  */
 export function readSentences(
-  { tokens, stride }: Pick<DecodedWindow, "tokens" | "stride">,
+  tokens: DecodedWindow["tokens"],
   times: WindowTimes,
   window: number,
   language: string | null,
@@ -40,7 +40,6 @@ export function readSentences(
   const { eot, timestampBegin, languages } = special;
   const codes = new Map([...languages].map(([code, id]) => [id, code]));
   const span = [times.leftEnd, times.end] as const;
-  const hasNext = stride !== null && stride[2] > 0;
   let lastTimestamp = -1;
   for (let i = 0; i < tokens.length; i++) if (tokens[i] >= timestampBegin) lastTimestamp = i;
 
@@ -50,7 +49,7 @@ export function readSentences(
   let code = language;
   let isOpen = false;
   const endSentence = (end: number | null, isLast: boolean): void => {
-    isOpen ||= hasNext && (isLast || end === null || end >= times.rightStart);
+    isOpen ||= isLast || end === null || end >= times.rightStart;
     sentences.push({ start, end, tokens: text, language: code, window, span, isOpen });
     text = [];
     start = end;

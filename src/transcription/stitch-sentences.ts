@@ -2,9 +2,8 @@
  * Stitches windows with timestamps. In the half of an overlap that lies nearer to its own middle, each window is believed;
  * what it says beyond waits for the next window, and is merged with that by the longest common sequence (facts 1.12).
  *
- * The answers are those of Hugging Face's `_decode_asr`, which Whisper JAX relies on, wherever a window's sentences follow
- * each other without a gap. That machine forgets which timestamps open and which close, and merges text without regard to
- * time: after a gap at the border of two windows it takes ends for starts until the next border, and says again what the
+ * It gives the answers of Hugging Face's `_decode_asr`, which Whisper JAX relies on, to the vectors of facts 6.8. That machine
+ * forgets which timestamps open and which close, and merges text without regard to time: after a gap at the border of two windows it takes ends for starts until the next border, and says again what the
  * window before has said. Here sentences are kept whole instead:
  * - the sentences that wait keep their own times, and the merged one gets the start of the left and the end of the right;
  * - a sentence inside the left stride that a piece given already covers is dropped;
@@ -25,8 +24,8 @@ export class SentenceStitcher implements Stitcher {
   #language: string | null = null;
   /** Sentences of the windows so far that the next window may change. */
   #open: Sentence[] = [];
-  /** End of the last window. */
-  #heardUntil = 0;
+  /** Right stride of the last window. */
+  #right = 0;
   /** End of the last piece. */
   #saidUntil = -Infinity;
 
@@ -43,15 +42,11 @@ export class SentenceStitcher implements Stitcher {
     this.#timeOffset = times.rightStart;
 
     const language = decoded.language ?? this.#language;
-    const all = readSentences(decoded, times, window, language, this.#special);
+    const all = readSentences(decoded.tokens, times, window, language, this.#special);
     this.#language = all.at(-1)?.language ?? language;
-    const sentences = left > 0 ? all.filter((sentence) => !this.#isSaid(sentence, times)) : all;
-
-    // Before this, the window before has heard something too.
-    const border = sentences.findIndex((sentence) => (sentence.start ?? start) >= this.#heardUntil);
-    const shared = left === 0 ? 0 : border < 0 ? sentences.length : border;
-    const joined = [...join(this.#open, sentences.slice(0, shared), times.leftEnd), ...sentences.slice(shared)];
-    this.#heardUntil = end;
+    const sentences = all.filter((sentence) => !this.#isSaid(sentence, times));
+    const joined = join(this.#open, sentences, left > 0 || this.#right > 0 ? times.leftEnd : null);
+    this.#right = right;
 
     const firstOpen = joined.findIndex((sentence) => sentence.isOpen);
     const closed = firstOpen < 0 ? joined : joined.slice(0, firstOpen);
@@ -72,10 +67,14 @@ export class SentenceStitcher implements Stitcher {
   }
 }
 
-/** The sentences of the window before that are open, and those that this window has heard in the same time. */
-function join(left: readonly Sentence[], right: readonly Sentence[], border: number): Sentence[] {
+/**
+ * The open sentences of the windows before, and those of this window.
+ *
+ * @param border seconds where this window begins to be believed more than the one before; null if they do not overlap
+ */
+function join(left: readonly Sentence[], right: readonly Sentence[], border: number | null): Sentence[] {
   const settled = left.map((sentence) => ({ ...sentence, isOpen: false }));
-  if (left.length === 0 || right.length === 0) return [...settled, ...right];
+  if (left.length === 0 || right.length === 0 || border === null) return [...settled, ...right];
   return mergeTexts(settled, right) ?? chooseByTime(settled, right, border);
 }
 
@@ -110,18 +109,8 @@ function mergeTexts(left: readonly Sentence[], right: readonly Sentence[]): Sent
 
 /** Believes each window on its side of the border, and on the other where it alone has heard something. */
 function chooseByTime(left: readonly Sentence[], right: readonly Sentence[], border: number): Sentence[] {
-  const middle = (sentence: Sentence): number => (startOf(sentence) + endOf(sentence)) / 2;
-  const isHeard = (sentence: Sentence, others: readonly Sentence[], isBeyond: boolean): boolean => {
-    const [from, to] = [startOf(sentence), endOf(sentence)];
-    return others.some((other) => {
-      const both = Math.min(to, endOf(other)) - Math.max(from, startOf(other));
-      const either = Math.max(to, endOf(other)) - Math.min(from, startOf(other));
-      // The same sentence in other words; or a part of a longer one, on the side where the other window is believed.
-      return both > either / 2 || (isBeyond && both > (to - from) / 2);
-    });
-  };
-  const before = left.filter((it) => middle(it) < border || !isHeard(it, right, startOf(it) >= border));
-  const after = right.filter((it) => middle(it) >= border || !isHeard(it, left, endOf(it) <= border));
+  const before = left.filter((sentence) => !right.some((other) => yields(sentence, other, border, false)));
+  const after = right.filter((sentence) => !left.some((other) => yields(sentence, other, border, true)));
   const [a, b] = [before.at(-1), after.at(0)];
   // One sentence, of which each has heard a part.
   if (a !== undefined && b !== undefined && startOf(b) < endOf(a) - TOLERANCE) {
@@ -131,6 +120,26 @@ function chooseByTime(left: readonly Sentence[], right: readonly Sentence[], bor
     return [...before.slice(0, -1), one, ...after.slice(1)];
   }
   return [...before, ...after];
+}
+
+/**
+ * Whether a sentence of one window is left out for one of the other window, which says something else in the same time.
+ *
+ * @param isRight whether the sentence is of the later window, which is believed after the border
+ */
+function yields(sentence: Sentence, other: Sentence, border: number, isRight: boolean): boolean {
+  const [from, to] = [startOf(sentence), endOf(sentence)];
+  const both = Math.min(to, endOf(other)) - Math.max(from, startOf(other));
+  const either = Math.max(to, endOf(other)) - Math.min(from, startOf(other));
+  // The same sentence in other words: one that the window's end has cut yields, else the side of its middle decides.
+  if (both > either / 2) {
+    if ((sentence.end === null) !== (other.end === null)) return sentence.end === null;
+    return isRight === (from + to + startOf(other) + endOf(other)) / 4 < border;
+  }
+  // Part of one of which the other window has heard more.
+  if (both > 0.9 * (to - from) && other.tokens.length > sentence.tokens.length) return true;
+  // Part of any, on the side where the other window is believed.
+  return both > (to - from) / 2 && (isRight ? to <= border : from >= border);
 }
 
 /** The sentence that holds the token of this number, and the token's place in it. */

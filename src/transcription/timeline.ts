@@ -10,7 +10,7 @@ export interface TimedPiece extends Piece {
   readonly start: number;
   /** Seconds; where no timestamp closed the piece, the end of the last window whose tokens went into it. */
   readonly end: number;
-  /** Whether the model closed it. */
+  /** Whether its end is known: the model closed it, or another piece follows. */
   readonly isClosed: boolean;
 }
 
@@ -39,7 +39,7 @@ export class Timeline {
     const border = next.start > held.start ? Math.min(held.end, next.start) : held.end;
     const start = Math.max(next.start, border);
     this.#held = { ...next, start, end: Math.max(next.end, start) };
-    return [{ ...held, end: border }];
+    return [{ ...held, end: border, isClosed: true }];
   }
 
   /** @returns the piece held back: none, or one */

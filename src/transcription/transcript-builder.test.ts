@@ -79,6 +79,20 @@ describe("TranscriptBuilder", () => {
     expect(warnings[1]).toMatch(/^The model gave no end time to the last segment/);
   });
 
+  it("ends an open segment where the next one starts", () => {
+    const { segments, chunks, warnings } = build(40, [
+      { tokens: tokens("<0>1 2<4><26>3 4") },
+      { tokens: tokens("<9>5<12>") },
+    ]);
+    expect(segments.map(({ start, end }) => [start, end])).toEqual([
+      [0, 4],
+      [26, 29],
+      [29, 32],
+    ]);
+    expect(chunks?.map(({ timestamp }) => timestamp[1])).toEqual([4, 29, 32]);
+    expect(warnings).toEqual(["first"]);
+  });
+
   it("makes one segment of everything without timestamps, and no chunks", () => {
     const transcript = build(40, [{ tokens: tokens("1 2 3 4") }, { tokens: tokens("3 4 5 6") }], {
       returnTimestamps: false,

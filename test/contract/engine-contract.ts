@@ -399,6 +399,40 @@ const cases = {
     state.dispose();
   },
 
+  "attend() gives the reference engine's scores and probabilities": async ({ bench, againstReference }: Suite) => {
+    const { engine, audio, reference, referenceAudio, dimensions, model } = await bench();
+    const { sot, language, transcribe, noTimestamps, eot } = model.tokens;
+    const heads = [
+      [1, 0],
+      [0, 1],
+      [1, 1],
+    ] as const;
+    const requests = [2, 0, 2].map((window, i) => {
+      const text = randomTokens(4 + 3 * i, eot, 90 + i);
+      return { window, tokens: [sot, language, transcribe, noTimestamps, ...text, eot], from: 3, eot };
+    });
+    const actual = await engine.attend(audio, requests, heads);
+    const expected = await reference.attend(referenceAudio, requests, heads);
+    for (const [i, { scores, tokenProbs }] of actual.entries()) {
+      expect(scores.dims).toEqual([3, requests[i].tokens.length, dimensions.nAudioCtx]);
+      expect(relativeError(scores.data, expected[i].scores.data), `scores ${i}`).toBeLessThan(againstReference);
+      assertAllClose(tokenProbs, expected[i].tokenProbs, { absolute: againstReference }, "probabilities");
+      expect(tokenProbs).toHaveLength(requests[i].tokens.length - 5);
+    }
+    expect(await engine.attend(audio, [], heads)).toEqual([]);
+    const [nothing] = await engine.attend(
+      audio,
+      [{ window: 0, tokens: [sot, noTimestamps, eot], from: 1, eot }],
+      heads,
+    );
+    expect(nothing.tokenProbs).toHaveLength(0);
+    await expect(engine.attend(audio, requests, [[2, 0]]), "layer").rejects.toThrow(RangeError);
+    await expect(engine.attend(audio, [{ ...requests[0], window: BATCH }], heads), "window").rejects.toThrow(
+      RangeError,
+    );
+    await expect(engine.attend(audio, [{ ...requests[0], from: 40 }], heads), "from").rejects.toThrow(RangeError);
+  },
+
   "generate() gives the reference engine's tokens": async ({ bench, logprobTolerance }: Suite) => {
     for (const name of ["small", "float16", "bfloat16", "unaligned"] as const) {
       const { engine, audio, reference, referenceAudio, model } = await bench(name);

@@ -134,6 +134,10 @@ export class ScriptedEngine implements Engine {
     return Promise.reject(new Error("The scripted engine has no rows to reorder"));
   }
 
+  attend(): Promise<never> {
+    return Promise.reject(new Error("The script has no attention"));
+  }
+
   dispose(): Promise<void> {
     return Promise.resolve();
   }

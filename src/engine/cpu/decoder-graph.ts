@@ -26,6 +26,15 @@ export function selfCachePorts(dimensions: ModelDimensions): Port[] {
   }));
 }
 
+/** Cross-attention queries of all layers in the last turn: word times are made of them. */
+export function crossQueryPorts({ nTextLayer, nTextState }: ModelDimensions): Port[] {
+  return Array.from({ length: nTextLayer }, (_, layer) => ({
+    name: `cross_query_${layer}`,
+    type: "float32",
+    dims: ["rows", "queryLength", nTextState],
+  }));
+}
+
 /**
  * State of the rows between runs. All int64 or bool [rows], except `begin`, a scalar.
  *
@@ -49,10 +58,10 @@ export const ROW_STATE: readonly Port[] = [
  * `timestampBegin`, `noSpeech` (ids, scalars), the row state, past_ caches, cross caches.
  *
  * Outputs: `generated` int64 and `logprobs` [turns, rows], `noSpeechProb` [turns, rows] (of the first selected position; its
- * first row counts, if `begin`), `logits` [rows, n, nVocab] of the last turn, unmasked, the row state, present_ caches.
+ * first row counts, if `begin`), `logits` [rows, n, nVocab] and `cross_query_..` of the last turn, the row state, present_ caches.
  */
 export function decoderGraph(dimensions: ModelDimensions, weights: Weights): Uint8Array<ArrayBuffer> {
-  const { nVocab } = dimensions;
+  const { nVocab, nTextState } = dimensions;
   const main = new GraphBuilder("decoder");
   const turns = main.input("turns", "int64", []);
   const tokens = main.input("tokens", "int64", ["rows", "length"]);
@@ -81,6 +90,8 @@ export function decoderGraph(dimensions: ModelDimensions, weights: Weights): Uin
   const bodySelect = body.input("turnSelect", "int64", ["turnSelected"]);
   const bodyMask = body.input("turnMask", "float32", ["maskRows", nVocab]);
   body.input("lastLogits", "float32", ["logitsRows", "logitsSelected", nVocab]);
+  const queryPorts = crossQueryPorts(dimensions);
+  for (const { name } of queryPorts) body.input(`last_${name}`, "float32", ["queryRows", "queryLength", nTextState]);
   const state = ROW_STATE.map((port) => body.input(`turn_${port.name}`, port.type, port.dims));
   const past = caches.map((port) => body.input(`turn_${port.name}`, port.type, port.dims));
 
@@ -116,6 +127,9 @@ export function decoderGraph(dimensions: ModelDimensions, weights: Weights): Uin
   body.output("nextSelect", body.ints(0), "int64", [1]);
   body.output("nextMask", mask, "float32", ["maskRows", nVocab]);
   body.output("nextLogits", logits, "float32", ["rows", "turnSelected", nVocab]);
+  queryPorts.forEach(({ name, dims }, layer) =>
+    body.output(`next_${name}`, ops.crossQueries[layer], "float32", ["rows", "turnLength", dims[2]]),
+  );
   ROW_STATE.forEach((port, i) => body.output(`next_${port.name}`, newState[i], port.type, port.dims));
   const present = step.selfCaches.flatMap(({ key, value }) => [key, value]);
   caches.forEach((port, i) =>
@@ -126,14 +140,19 @@ export function decoderGraph(dimensions: ModelDimensions, weights: Weights): Uin
   body.output("turnNoSpeech", noSpeechProb, "float32", ["rows"]);
 
   const noLogits = main.op("ConstantOfShape", [main.ints(0, 0, nVocab)]);
+  const noQueries = main.op("ConstantOfShape", [main.ints(0, 0, nTextState)]);
   const inputs = [turns, main.constant("true", "bool", [], Uint8Array.of(1)), tokens, select, firstMask, noLogits];
+  inputs.push(...queryPorts.map(() => noQueries));
   inputs.push(...ROW_STATE.map(({ name }) => name), ...caches.map(({ name }) => `past_${name}`));
-  const carried = 4 + ROW_STATE.length + caches.length;
+  const stateAt = 4 + queryPorts.length;
+  const cachesAt = stateAt + ROW_STATE.length;
+  const carried = cachesAt + caches.length;
   const outputs = main.opMany("Loop", inputs, { body }, carried + 3);
   main.output("logits", outputs[3], "float32", ["rows", "logitsSelected", nVocab]);
-  ROW_STATE.forEach((port, i) => main.output(`new_${port.name}`, outputs[4 + i], port.type, port.dims));
+  queryPorts.forEach(({ name, type, dims }, i) => main.output(name, outputs[4 + i], type, dims));
+  ROW_STATE.forEach((port, i) => main.output(`new_${port.name}`, outputs[stateAt + i], port.type, port.dims));
   caches.forEach((port, i) =>
-    main.output(`present_${port.name}`, outputs[4 + ROW_STATE.length + i], port.type, [
+    main.output(`present_${port.name}`, outputs[cachesAt + i], port.type, [
       port.dims[0],
       port.dims[1],
       "present",

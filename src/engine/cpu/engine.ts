@@ -9,8 +9,17 @@ import { availableParallelism } from "node:os";
 import { EngineUnavailableError, OptionError } from "../../errors.ts";
 import { parameterDims, windowFrames, type ModelDimensions, type ParameterSource } from "../../model/index.ts";
 import { assertShape, type Tensor } from "../../tensor/index.ts";
-import type { AudioState, DecoderRow, DecoderState, Engine, Generated, GenerateRequest } from "../engine.ts";
-import { checkReorder, checkRequests, checkRows, checkStep } from "../checks.ts";
+import type {
+  AttendRequest,
+  Attention,
+  AudioState,
+  DecoderRow,
+  DecoderState,
+  Engine,
+  Generated,
+  GenerateRequest,
+} from "../engine.ts";
+import { checkAttend, checkReorder, checkRequests, checkRows, checkStep } from "../checks.ts";
 import { decoderGraph } from "./decoder-graph.ts";
 import { encoderGraph } from "./encoder-graph.ts";
 import { EngineWorker } from "./engine-worker.ts";
@@ -269,6 +278,31 @@ class CpuEngine implements Engine {
         return worker.call("reorder", { decoder: handle, from: local });
       }),
     );
+  }
+
+  async attend(
+    audio: AudioState,
+    requests: readonly AttendRequest[],
+    heads: readonly (readonly [layer: number, head: number])[],
+  ): Promise<Attention[]> {
+    const state = this.#audio(audio);
+    checkAttend(requests, heads, state.batch, this.dimensions);
+    const results = new Array<Attention>(requests.length);
+    const parts = byWorker(requests, (request) => state.place(request.window));
+    await Promise.all(
+      [...parts].map(async ([worker, rows]) => {
+        const attended = await worker.call("attend", {
+          requests: rows.map(({ index, handle }) => ({ ...requests[index], window: handle })),
+          heads: heads.map(([layer, head]) => [layer, head]),
+        });
+        rows.forEach(({ index }, i) => {
+          const { scores, tokenProbs } = attended[i];
+          const dims = [heads.length, requests[index].tokens.length, this.dimensions.nAudioCtx];
+          results[index] = { scores: { data: scores, dims }, tokenProbs };
+        });
+      }),
+    );
+    return results;
   }
 
   /** @throws {TypeError} for a state that another engine made */

@@ -162,7 +162,11 @@ export class OnnxOps implements Ops<Value> {
     ];
   }
 
+  /** The query of each cross-attention recorded so far, in the order of the layers: [rows, length, state]. */
+  readonly crossQueries: Value[] = [];
+
   crossAttention(query: Value, cache: CrossCache<Value>, nHead: number): Value {
+    this.crossQueries.push(query);
     const graph = this.#graph;
     // Rows of one window become more positions of one query: they share its cache. Reshape's 0 copies a size.
     const batch = graph.op("Shape", [cache[0]], { start: 0, end: 1 });

@@ -1,6 +1,6 @@
 /** What the engine and its worker threads say to each other. Handles are numbers that the engine gives out, unique per worker. */
 import type { ModelDimensions } from "../../model/index.ts";
-import type { Generated, GenerateRequest } from "../engine.ts";
+import type { AttendRequest, Generated, GenerateRequest } from "../engine.ts";
 
 /** Given to a worker when it starts. */
 export interface WorkerSetup {
@@ -29,6 +29,11 @@ export interface WorkerCalls {
   };
   step: { arguments: { decoder: number; tokens: Int32Array }; result: Float32Array };
   reorder: { arguments: { decoder: number; from: Int32Array }; result: null };
+  /** `window` of a request is a handle here; scores [heads, tokens, nAudioCtx]. */
+  attend: {
+    arguments: { requests: AttendRequest[]; heads: [layer: number, head: number][] };
+    result: { scores: Float32Array; tokenProbs: Float32Array }[];
+  };
   release: { arguments: { windows: number[]; decoders: number[] }; result: null };
 }
 

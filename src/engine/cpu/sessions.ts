@@ -5,9 +5,10 @@
 import type * as ort from "onnxruntime-node";
 
 import { windowFrames } from "../../model/index.ts";
-import type { Generated, GenerateRequest } from "../engine.ts";
+import type { AttendRequest, Generated, GenerateRequest } from "../engine.ts";
+import { scoresGraph, tokenProbsGraph } from "./attention-graphs.ts";
 import { stackRows, takeRows } from "./batch.ts";
-import { ROW_STATE, selfCachePorts } from "./decoder-graph.ts";
+import { crossQueryPorts, ROW_STATE, selfCachePorts } from "./decoder-graph.ts";
 import { crossCachePorts, type Port } from "./encoder-graph.ts";
 import type { WorkerSetup } from "./protocol.ts";
 import { ruleMasks } from "./rule-masks.ts";
@@ -51,6 +52,8 @@ export class Sessions {
   #stopped = false;
   #encoder: Promise<ort.InferenceSession> | null = null;
   #decoder: Promise<ort.InferenceSession> | null = null;
+  #scores: Promise<ort.InferenceSession> | null = null;
+  #tokenProbs: Promise<ort.InferenceSession> | null = null;
 
   constructor(runtime: Runtime, setup: WorkerSetup) {
     this.#runtime = runtime;
@@ -114,18 +117,64 @@ export class Sessions {
     const distinct = [...new Set(windows)];
     const batch: DecoderBatch = { rows: windows.length, length: 0, cross: this.#cross(distinct), past: {} };
     batch.past = this.#emptyPast(batch.rows);
-    const logits = await this.#advance(batch, prompts, at);
+    const { logits } = await this.#advance(batch, prompts, at);
     this.#decoders.set(handle, batch);
-    return logits;
+    return logits.data as Float32Array;
   }
 
   async step(handle: number, tokens: Int32Array): Promise<Float32Array> {
-    const batch = this.#batch(handle);
-    return this.#advance(
+    const rows = Array.from(tokens, (token) => [token]);
+    const { logits } = await this.#advance(this.#batch(handle), rows, [0]);
+    return logits.data as Float32Array;
+  }
+
+  async attend(
+    requests: readonly AttendRequest[],
+    heads: readonly (readonly [layer: number, head: number])[],
+  ): Promise<{ scores: Float32Array; tokenProbs: Float32Array }[]> {
+    const results: { scores: Float32Array; tokenProbs: Float32Array }[] = [];
+    for (const request of requests) results.push(await this.#attendOne(request, heads));
+    return results;
+  }
+
+  async #attendOne(
+    { window, tokens, from, eot }: AttendRequest,
+    heads: readonly (readonly [layer: number, head: number])[],
+  ): Promise<{ scores: Float32Array; tokenProbs: Float32Array }> {
+    const { dimensions, quantized } = this.#setup;
+    const cross = this.#cross([window]);
+    const batch: DecoderBatch = { rows: 1, length: 0, cross, past: this.#emptyPast(1) };
+    const text = tokens.slice(from + 1, -1);
+    const at = text.length === 0 ? [0] : text.map((_, i) => from + i);
+    const layers = [...new Set(heads.map(([layer]) => layer))];
+    const queryNames = crossQueryPorts(dimensions).map(({ name }) => name);
+    const outputs = await this.#advance(
       batch,
-      Array.from(tokens, (token) => [token]),
-      [0],
+      [tokens],
+      at,
+      layers.map((layer) => queryNames[layer]),
     );
+    const scores = new Float32Array(heads.length * tokens.length * dimensions.nAudioCtx);
+    const size = tokens.length * dimensions.nAudioCtx;
+    const keyPorts = crossCachePorts(dimensions, quantized).map((ports) => ports.slice(0, quantized ? 2 : 1));
+    this.#scores ??= this.#session(scoresGraph(dimensions, keyPorts[0]));
+    for (const layer of layers) {
+      const [key, scale] = keyPorts[layer].map(({ name }) => cross[name]);
+      const feeds = { query: outputs[queryNames[layer]], key, ...(scale !== undefined && { scale }) };
+      const all = (await this.#run(await this.#scores, feeds, ["scores"]))["scores"].data as Float32Array;
+      heads.forEach(([headLayer, head], i) => {
+        if (headLayer === layer) scores.set(all.subarray(head * size, (head + 1) * size), i * size);
+      });
+    }
+    if (text.length === 0) return { scores, tokenProbs: new Float32Array(0) };
+    this.#tokenProbs ??= this.#session(tokenProbsGraph(dimensions));
+    const feeds = {
+      logits: outputs["logits"],
+      ids: this.#ints(text, [1, text.length, 1]),
+      eot: this.#ints([eot], []),
+    };
+    const { probs } = await this.#run(await this.#tokenProbs, feeds, ["probs"]);
+    return { scores, tokenProbs: probs.data as Float32Array };
   }
 
   reorder(handle: number, from: Int32Array): void {
@@ -196,12 +245,17 @@ export class Sessions {
     };
   }
 
-  /** One plain turn without rules: adds tokens [rows, length], gives logits [rows, at.length, nVocab]. */
+  /**
+   * One plain turn without rules: adds tokens [rows, length].
+   *
+   * @param also names of outputs wanted beside the logits [rows, at.length, nVocab]
+   */
   async #advance(
     batch: DecoderBatch,
     tokens: readonly (readonly number[])[],
     at: readonly number[],
-  ): Promise<Float32Array> {
+    also: readonly string[] = [],
+  ): Promise<Feeds> {
     const session = await (this.#decoder ??= this.#session(this.#setup.decoder));
     const { rows } = batch;
     const length = tokens[0].length;
@@ -216,11 +270,11 @@ export class Sessions {
         ...batch.past,
         ...batch.cross,
       },
-      ["logits", ...this.#selfPorts.map(({ name }) => `present_${name}`)],
+      ["logits", ...also, ...this.#selfPorts.map(({ name }) => `present_${name}`)],
     );
     batch.past = this.#pastOf(outputs);
     batch.length += length;
-    return outputs["logits"].data as Float32Array;
+    return outputs;
   }
 
   #noRulesMask: ort.Tensor | null = null;

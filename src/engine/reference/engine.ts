@@ -17,9 +17,18 @@ import {
   type SelfCache,
 } from "../../model/index.ts";
 import { assertShape, sizeOf, tensor, type Tensor } from "../../tensor/index.ts";
-import type { AudioState, DecoderRow, DecoderState, Engine, Generated, GenerateRequest } from "../engine.ts";
+import type {
+  AttendRequest,
+  Attention,
+  AudioState,
+  DecoderRow,
+  DecoderState,
+  Engine,
+  Generated,
+  GenerateRequest,
+} from "../engine.ts";
 import { applyTokenRules, argmax, logSumExp } from "../token-rules.ts";
-import { checkReorder, checkRequests, checkRows, checkStep } from "../checks.ts";
+import { checkAttend, checkReorder, checkRequests, checkRows, checkStep } from "../checks.ts";
 import { ReferenceOps } from "./ops.ts";
 
 /** Reads every parameter into memory as float32. */
@@ -150,6 +159,50 @@ export class ReferenceEngine implements Engine {
     }));
   }
 
+  async attend(
+    audio: AudioState,
+    requests: readonly AttendRequest[],
+    heads: readonly (readonly [layer: number, head: number])[],
+  ): Promise<Attention[]> {
+    const encoded = this.audio(audio);
+    checkAttend(requests, heads, audio.batch, this.dimensions);
+    return requests.map((request) => this.attendOne(encoded, request, heads));
+  }
+
+  private attendOne(
+    audio: ReferenceAudioState,
+    { window, tokens, from, eot }: AttendRequest,
+    heads: readonly (readonly [layer: number, head: number])[],
+  ): Attention {
+    const queries: Tensor[] = [];
+    const { state, hidden } = this.prefill(audio, [{ prompt: tokens }], [window], queries);
+    const { nTextState, nTextHead, nAudioCtx, nVocab } = this.dimensions;
+    const size = nTextState / nTextHead;
+    const scores = new Float32Array(heads.length * tokens.length * nAudioCtx);
+    let next = 0;
+    for (const [layer, head] of heads) {
+      const query = queries[layer].data; // [1, tokens, state]
+      const key = state.crossCaches[layer][0].data; // [1, nAudioCtx, state]
+      for (let t = 0; t < tokens.length; t++) {
+        for (let frame = 0; frame < nAudioCtx; frame++) {
+          let sum = 0;
+          for (let i = head * size; i < (head + 1) * size; i++) {
+            sum += query[t * nTextState + i] * key[frame * nTextState + i];
+          }
+          scores[next++] = sum / Math.sqrt(size);
+        }
+      }
+    }
+    const text = tokens.slice(from + 1, -1);
+    const positions = text.map((_, i) => from + i);
+    const logits = this.logits(hidden, positions);
+    const tokenProbs = Float32Array.from(text, (id, i) => {
+      const row = logits.subarray(i * nVocab, i * nVocab + eot);
+      return Math.exp(row[id] - logSumExp(row));
+    });
+    return { scores: tensor(scores, [heads.length, tokens.length, nAudioCtx]), tokenProbs };
+  }
+
   async dispose(): Promise<void> {
     this.disposed = true;
     this.parameters.clear();
@@ -158,8 +211,9 @@ export class ReferenceEngine implements Engine {
   /** Runs the prompts; `hidden` is [rows, length, nTextState]. */
   private prefill(
     audio: ReferenceAudioState,
-    rows: readonly DecoderRow[],
+    rows: readonly Pick<DecoderRow, "prompt">[],
     windows: readonly number[],
+    queries: Tensor[] = [],
   ): { state: ReferenceDecoderState; hidden: Tensor } {
     const nothing = tensor(new Float32Array(0), [rows.length, 0, this.dimensions.nTextState]);
     const selfCaches = decoderParameters(this.dimensions).blocks.map(() => ({ key: nothing, value: nothing }));
@@ -169,6 +223,7 @@ export class ReferenceEngine implements Engine {
       hidden: this.run(
         state,
         rows.flatMap((row) => row.prompt),
+        queries,
       ),
     };
   }
@@ -178,8 +233,9 @@ export class ReferenceEngine implements Engine {
     return this.logits(this.run(state, tokens), [0]);
   }
 
-  private run(state: ReferenceDecoderState, tokens: ArrayLike<number>): Tensor {
-    const ops = new ReferenceOps(this.dimensions, this.parameters, state.length);
+  /** @param queries gets each layer's cross-attention query [rows, length, state] */
+  private run(state: ReferenceDecoderState, tokens: ArrayLike<number>, queries: Tensor[] = []): Tensor {
+    const ops = new ReferenceOps(this.dimensions, this.parameters, state.length, queries);
     const ids = tensor(Float32Array.from(tokens), [state.rows, tokens.length / state.rows]);
     const step = decoderStep(ops, this.dimensions, ids, state.selfCaches, state.crossCaches);
     state.selfCaches = step.selfCaches;

@@ -23,11 +23,13 @@ export class ReferenceOps implements Ops<Tensor> {
   /**
    * @param parameters name -> float32 values, row-major
    * @param past number of cached positions: tokens to be embedded stand after them
+   * @param crossQueries gets the query of each cross-attention, in the order of the layers
    */
   constructor(
     private readonly dimensions: ModelDimensions,
     private readonly parameters: ReadonlyMap<string, Float32Array>,
     private readonly past = 0,
+    private readonly crossQueries: Tensor[] = [],
   ) {}
 
   private parameter(name: string): Float32Array {
@@ -139,6 +141,7 @@ export class ReferenceOps implements Ops<Tensor> {
   }
 
   crossAttention(query: Tensor, [key, value]: CrossCache<Tensor>, nHead: number): Tensor {
+    this.crossQueries.push(query);
     // No query sees another, so the rows of one window are as good as one longer row.
     const [batch, , state] = key.dims;
     const oneRowPerWindow = tensor(query.data, [batch, query.data.length / (batch * state), state]);
