@@ -160,7 +160,7 @@ export async function* readWav(
     let at = Math.min(skip, chunk.length);
     skip -= at;
     while (at < chunk.length) {
-      if (read > end) {
+      if (read >= end) {
         // Past the announced end: a chunk of notes, or more samples than the header admits.
         const left = fileBytes === null ? null : fileBytes - header.dataOffset - read;
         const rest = chunk.subarray(at);
