@@ -358,7 +358,9 @@ async function openEncoded(path: string, name: string, context: Context): Promis
   }
   if (missing === context.decoders.length) {
     const hint = "npm install node-av (a decoder for this platform), put ffmpeg on PATH, or convert the file to WAV";
-    throw new UnsupportedAudioError(name, "it is not plain WAV, and no decoder for other formats is installed", { hint });
+    throw new UnsupportedAudioError(name, "it is not plain WAV, and no decoder for other formats is installed", {
+      hint,
+    });
   }
   throw new UnsupportedAudioError(name, reasons[0], { hint: "check that it plays, or convert it to WAV or FLAC" });
 }
