@@ -39,12 +39,22 @@ export const FOLDERS = [
   { name: "decoding", imports: ["tokenizer", "model", "engine/engine.ts", "engine/token-rules.ts"], portable: [] },
 
   {
+    name: "alignment",
+    imports: ["tokenizer", "model", "engine/engine.ts", "decoding"],
+    portable: [],
+  },
+
+  {
     name: "transcription",
-    imports: ["type audio", "audio/constants.ts", "tokenizer", "features", "model", "engine/engine.ts", "decoding"],
+    imports: [
+      ...["type audio", "audio/constants.ts", "tokenizer", "features", "model", "engine/engine.ts", "decoding"],
+      "alignment",
+    ],
     portable: [],
   },
 
   { name: "outputs", imports: ["type transcription"], portable: [] },
+  { name: "evaluation", imports: [], portable: [] },
 
   {
     name: "pipeline",
@@ -58,7 +68,7 @@ export const FOLDERS = [
     name: "cli",
     imports: [
       ...["index.ts", "audio", "tokenizer", "onnx", "hub", "features", "model", "checkpoint", "engine", "decoding"],
-      ...["transcription", "outputs", "pipeline"],
+      ...["alignment", "transcription", "outputs", "evaluation", "pipeline"],
     ],
   },
 ];

@@ -12,6 +12,15 @@ export {
   ShapeError,
   UnsupportedAudioError,
 } from "./errors.ts";
+export {
+  align,
+  characterErrorRate,
+  normalizeBasic,
+  normalizeEnglish,
+  wordErrorRate,
+  type Alignment,
+  type ErrorRate,
+} from "./evaluation/index.ts";
 export { cachedModels, MODELS, type HubOptions } from "./hub/index.ts";
 export { formatTimestamp, OUTPUT_FORMATS, writeTranscript, type OutputFormat } from "./outputs/index.ts";
 export {
@@ -23,6 +32,7 @@ export {
   WhisperProcessor,
   type Algorithm,
   type BatchDecodeOptions,
+  type ChunkedTranscribeOptions,
   type Device,
   type DTypeOption,
   type GenerateOptions,
@@ -30,6 +40,7 @@ export {
   type LoadOptions,
   type PipelineOptions,
   type ProcessorOptions,
+  type SequentialTranscribeOptions,
   type TranscribedInput,
   type TranscribeManyOptions,
   type TranscribeOptions,

@@ -3,18 +3,22 @@ import { openAudio, type AudioInput, type AudioStream, type LoadAudioOptions } f
 import type { Checkpoint } from "../checkpoint/index.ts";
 import { detectLanguage, type LanguageDetection } from "../decoding/index.ts";
 import type { Engine } from "../engine/index.ts";
-import { assertKnownOptions, assertOneOf } from "../errors.ts";
+import { assertKnownOptions, assertOneOf, OptionError } from "../errors.ts";
 import { HOP_LENGTH, logMelWindow } from "../features/index.ts";
-import { windowFrames } from "../model/index.ts";
+import { alignmentHeads, windowFrames } from "../model/index.ts";
 import type { ComputeDType } from "../tensor/index.ts";
 import type { Tokenizer } from "../tokenizer/index.ts";
 import {
   CHUNKED_OPTIONS,
+  SEQUENTIAL_OPTIONS,
   transcribeManyChunked,
+  transcribeManySequential,
   type ChunkedOptions,
   type ManyChunkedOptions,
+  type ManySequentialOptions,
   type Progress,
   type Segment,
+  type SequentialOptions,
   type Transcript,
 } from "../transcription/index.ts";
 import { EventQueue } from "./event-queue.ts";
@@ -28,8 +32,11 @@ import {
   type LoadOptions,
 } from "./load.ts";
 
-/** How long audio is cut: `chunked` has fixed windows with overlaps. */
-export const ALGORITHMS = ["chunked"] as const;
+/**
+ * The way through long recordings. `chunked`: fixed windows that overlap, many at once (Whisper JAX, Hugging Face).
+ * `sequential`: one window after the other, each knowing the text before it (openai/whisper): slower, and more accurate.
+ */
+export const ALGORITHMS = ["chunked", "sequential"] as const;
 export type Algorithm = (typeof ALGORITHMS)[number];
 
 export interface PipelineOptions extends LoadOptions {
@@ -37,17 +44,32 @@ export interface PipelineOptions extends LoadOptions {
   readonly batchSize?: number | undefined;
 }
 
-/** What a call may ask of audio and of its transcription. */
-export interface TranscribeOptions extends ChunkedOptions, Omit<LoadAudioOptions, "signal"> {
-  /** Default "chunked". */
-  readonly algorithm?: Algorithm | undefined;
+/** What a call may ask of the audio. */
+type AudioOptions = Omit<LoadAudioOptions, "signal">;
+
+/** What a call may ask of the chunked algorithm, which is the default. */
+export interface ChunkedTranscribeOptions extends ChunkedOptions, AudioOptions {
+  readonly algorithm?: "chunked" | undefined;
 }
 
-/** The same for several recordings: what is reported says of which one, by its index. */
-export interface TranscribeManyOptions extends Omit<TranscribeOptions, "onProgress" | "onSegment"> {
+/** What a call may ask of the sequential algorithm: names, defaults and meaning are openai/whisper's. */
+export interface SequentialTranscribeOptions extends SequentialOptions, AudioOptions {
+  readonly algorithm: "sequential";
+  /** Adds `chunks` to the transcript; segments have their times in any case. Default false. */
+  readonly returnTimestamps?: boolean | undefined;
+}
+
+export type TranscribeOptions = ChunkedTranscribeOptions | SequentialTranscribeOptions;
+
+interface ManyEvents {
   readonly onProgress?: ((progress: Progress, index: number) => void) | undefined;
   readonly onSegment?: ((segment: Segment, index: number) => void) | undefined;
 }
+
+/** The same for several recordings: what is reported says of which one, by its index. */
+export type TranscribeManyOptions =
+  | (Omit<ChunkedTranscribeOptions, keyof ManyEvents> & ManyEvents)
+  | (Omit<SequentialTranscribeOptions, keyof ManyEvents> & ManyEvents);
 
 /** What became of one of several recordings. */
 export interface TranscribedInput {
@@ -58,7 +80,10 @@ export interface TranscribedInput {
 }
 
 const AUDIO_OPTIONS = ["allowPrivateAddresses", "maxBytes", "timeoutMs", "maxSeconds"] as const;
-const TRANSCRIBE_OPTIONS = [...CHUNKED_OPTIONS, ...AUDIO_OPTIONS, "algorithm"];
+const TRANSCRIBE_OPTIONS: Readonly<Record<Algorithm, readonly string[]>> = {
+  chunked: [...CHUNKED_OPTIONS, ...AUDIO_OPTIONS, "algorithm"],
+  sequential: [...SEQUENTIAL_OPTIONS, ...AUDIO_OPTIONS, "algorithm", "returnTimestamps"],
+};
 
 export class WhisperPipeline {
   readonly tokenizer: Tokenizer;
@@ -185,25 +210,59 @@ export class WhisperPipeline {
     options: TranscribeManyOptions,
     onResult?: ManyChunkedOptions["onResult"],
   ): Promise<PromiseSettledResult<Transcript>[]> {
-    assertKnownOptions("transcribe", options, TRANSCRIBE_OPTIONS);
-    const { algorithm = "chunked", allowPrivateAddresses, maxBytes, timeoutMs, maxSeconds, ...chunked } = options;
+    const { algorithm = "chunked", allowPrivateAddresses, maxBytes, timeoutMs, maxSeconds, ...rest } = options;
     assertOneOf("algorithm", algorithm, ALGORITHMS);
+    assertOptionsOf(algorithm, options);
     const { signal } = options;
     const load = withoutUndefined({ allowPrivateAddresses, maxBytes, timeoutMs, maxSeconds, signal });
     signal?.throwIfAborted();
-    const context = { engine: this.engine, tokenizer: this.tokenizer, generation: this.#checkpoint.generation };
+    const { dimensions, generation } = this.#checkpoint;
+    const context = {
+      engine: this.engine,
+      tokenizer: this.tokenizer,
+      generation: { ...generation, alignmentHeads: alignmentHeads(dimensions, generation.alignmentHeads) },
+    };
     const sources = inputs.map((input) => (): Promise<AudioStream> => openAudio(input, load));
-    return transcribeManyChunked(context, sources, {
-      ...chunked,
-      batchSize: options.batchSize ?? this.#batchSize,
-      onResult,
+    if (algorithm === "chunked") {
+      const chunked = rest as ManyChunkedOptions;
+      return transcribeManyChunked(context, sources, {
+        ...chunked,
+        batchSize: chunked.batchSize ?? this.#batchSize,
+        onResult,
+      });
+    }
+    const { returnTimestamps = false, ...sequential } = rest as ManySequentialOptions & { returnTimestamps?: boolean };
+    const results = await transcribeManySequential(context, sources, {
+      ...sequential,
+      onResult: onResult && ((result, index) => onResult(returnTimestamps ? withChunks(result) : result, index)),
     });
+    return returnTimestamps ? results.map(withChunks) : results;
   }
 
   /** Frees the engine. Safe to call twice. */
   dispose(): Promise<void> {
     return this.engine.dispose();
   }
+}
+
+/** Refuses options that the algorithm does not have, and says which one has them. */
+function assertOptionsOf(algorithm: Algorithm, options: object): void {
+  for (const name of Object.keys(options)) {
+    const other = ALGORITHMS.find((candidate) => TRANSCRIBE_OPTIONS[candidate].includes(name));
+    if (other !== undefined && !TRANSCRIBE_OPTIONS[algorithm].includes(name)) {
+      throw new OptionError(name, `Option "${name}" does not exist in algorithm "${algorithm}"`, {
+        hint: `algorithm "${other}" has it`,
+      });
+    }
+  }
+  assertKnownOptions("transcribe", options, TRANSCRIBE_OPTIONS[algorithm]);
+}
+
+/** Adds the segments as Hugging Face's pipeline has them. */
+function withChunks(result: PromiseSettledResult<Transcript>): PromiseSettledResult<Transcript> {
+  if (result.status === "rejected") return result;
+  const chunks = result.value.segments.map(({ start, end, text }) => ({ timestamp: [start, end] as const, text }));
+  return { status: "fulfilled", value: { ...result.value, chunks } };
 }
 
 /** The first samples of a stream; the rest of it is not decoded. */

@@ -2,7 +2,8 @@
 
 import type { CliCommand } from "../command.ts";
 import { bench } from "./bench.ts";
+import { evaluate } from "./eval.ts";
 import { models } from "./models.ts";
 import { transcribe } from "./transcribe.ts";
 
-export const COMMANDS: readonly CliCommand[] = [transcribe, models, bench];
+export const COMMANDS: readonly CliCommand[] = [transcribe, models, evaluate, bench];

@@ -1,0 +1,266 @@
+/** `sotto eval`: how many words a model gets wrong on recordings whose text is known. */
+
+import { existsSync } from "node:fs";
+import { dirname } from "node:path";
+import type { Command } from "commander";
+import { OptionError } from "../../errors.ts";
+import type { Transcript } from "../../transcription/index.ts";
+import type { CliCommand } from "../command.ts";
+import type { EvalRun, EvalTable } from "../eval/eval-report.ts";
+import { addEvalFlags, EVAL_BOOLEAN_FLAGS, type EvalFlags, readEvalFlags } from "../eval/flags.ts";
+import type { Sample } from "../eval/samples.ts";
+import type { FileScore } from "../eval/score.ts";
+import { type CliHost, type CliPipeline, type StopSignal, stopExitCode } from "../host.ts";
+import { DEFAULT_MODEL } from "../options.ts";
+import { writeWholeFile } from "../output-files.ts";
+import { colours, openReport, type Report } from "../report.ts";
+
+const DEFAULT_WIDTH = 100;
+
+export const evaluate: CliCommand = {
+  name: "eval",
+  summary: "measure how many words a model gets wrong",
+  booleanFlags: EVAL_BOOLEAN_FLAGS,
+  configure(command: Command): void {
+    command.argument(
+      "[file...]",
+      "folders of audio with a .txt beside each; manifests (.json, .jsonl, .csv, .tsv) of files and texts",
+    );
+    addEvalFlags(command);
+  },
+  async run(command: Command, host: CliHost): Promise<number> {
+    const flags = await readEvalFlags(command);
+    if (command.args.length === 0) {
+      throw new OptionError("file", "Nothing to evaluate, expected folders or manifests", {
+        hint: "sotto eval --help",
+      });
+    }
+    const { output } = flags;
+    if (output !== undefined && !existsSync(dirname(output))) {
+      throw new OptionError("output", `Cannot write "${output}": there is no folder "${dirname(output)}"`);
+    }
+    const { findSamples } = await import("../eval/samples.ts");
+    const found = await findSamples(command.args, flags.transcribe.transcription.task);
+    const report = await openReport(host, flags.transcribe.quiet);
+    const { withoutReference } = found;
+    if (withoutReference > 0) {
+      const were = withoutReference === 1 ? "1 recording has" : `${withoutReference} recordings have`;
+      report.warning(`${were} no text beside and ${withoutReference === 1 ? "is" : "are"} left out`);
+    }
+    const run = new Evaluation(flags, found.samples.slice(0, flags.limit), host, report);
+    for (const failure of found.failures) run.fail(null, failure);
+    return run.run();
+  },
+};
+
+/** One evaluation: transcribes, scores each recording as it is finished, and reports in the order of the samples. */
+class Evaluation {
+  readonly #flags: EvalFlags;
+  readonly #samples: readonly Sample[];
+  readonly #host: CliHost;
+  readonly #report: Report;
+  readonly #abort = new AbortController();
+  /** undefined while at work, null if it failed. */
+  readonly #scores: (FileScore | null | undefined)[];
+  readonly #failures: { file: string | null; message: string }[] = [];
+  #shown = 0;
+  #elapsedMs = 0;
+  #runs = { device: "", dtype: "" };
+  #stoppedBy: StopSignal | undefined;
+  #busy = false;
+
+  constructor(flags: EvalFlags, samples: readonly Sample[], host: CliHost, report: Report) {
+    this.#flags = flags;
+    this.#samples = samples;
+    this.#host = host;
+    this.#report = report;
+    this.#scores = samples.map(() => undefined);
+  }
+
+  /** Takes note of what cannot be evaluated, and says so. */
+  fail(sample: Sample | null, error: unknown): void {
+    const message = error instanceof Error ? error.message : String(error);
+    this.#failures.push({ file: sample?.name ?? null, message });
+    const named = sample === null || message.includes(sample.name) || message.includes(sample.source);
+    this.#report.failure(named ? message : `${sample.name}: ${message}`);
+  }
+
+  async run(): Promise<number> {
+    // Native code cannot be interrupted: work that has not ended in time after a stop is left alone.
+    let startGrace = (): void => undefined;
+    const deadline = new Promise<never>((_resolve, reject) => {
+      startGrace = () => {
+        setTimeout(() => {
+          this.#busy = true;
+          reject(this.#abort.signal.reason as Error);
+        }, this.#host.graceMs).unref();
+      };
+    });
+    deadline.catch(() => undefined);
+    const removeStop = this.#host.onStop((signal) => {
+      this.#stoppedBy = signal;
+      this.#abort.abort();
+      startGrace();
+      this.#report.clear();
+      this.#report.note("stopping; once more ends it at once");
+    });
+    const onClosed = (): void => {
+      if (this.#flags.output === undefined) this.#abort.abort(); // nobody waits for the rest
+    };
+    this.#host.outputClosed.addEventListener("abort", onClosed);
+    try {
+      if (this.#samples.length > 0)
+        await this.#loadAndTranscribe(<T>(work: Promise<T>) => Promise.race([work, deadline]));
+    } catch (error) {
+      if (!this.#abort.signal.aborted) throw error;
+    } finally {
+      this.#report.clear();
+      this.#host.outputClosed.removeEventListener("abort", onClosed);
+      removeStop();
+    }
+    return this.#conclude();
+  }
+
+  async #loadAndTranscribe(wait: <T>(work: Promise<T>) => Promise<T>): Promise<void> {
+    const { model, modelGiven, pipeline: settings } = this.#flags.transcribe;
+    if (!modelGiven)
+      this.#report.note(`using ${DEFAULT_MODEL}, a small model for trying sotto; --model chooses another`);
+    const { signal } = this.#abort;
+    const pipeline: CliPipeline & { readonly device?: string; readonly dtype?: string } = await wait(
+      this.#host.createPipeline(model, { ...settings, signal, onProgress: (one) => this.#report.download(one) }),
+    );
+    this.#runs = { device: pipeline.device ?? settings.device, dtype: pipeline.dtype ?? settings.dtype };
+    try {
+      signal.throwIfAborted();
+      const table = this.#flags.json ? undefined : await this.#table();
+      if (table !== undefined) this.#report.result(table.header());
+      this.#report.begin(this.#samples.map(({ name }) => name));
+      for (const [language, indices] of this.#groups()) {
+        await this.#transcribe(pipeline, language, indices, wait, table);
+      }
+    } finally {
+      this.#elapsedMs = this.#report.elapsedMs;
+      this.#report.clear();
+      if (!this.#busy) await wait(pipeline.dispose());
+    }
+  }
+
+  async #table(): Promise<EvalTable> {
+    const { EvalTable } = await import("../eval/eval-report.ts");
+    return new EvalTable(
+      this.#samples.map(({ name }) => name),
+      {
+        width: this.#host.stdout.columns ?? DEFAULT_WIDTH,
+        colours: colours(this.#host.stdout),
+        differences: this.#flags.differences,
+      },
+    );
+  }
+
+  /** Samples that share a call: those in one language, where the model is told it. */
+  #groups(): Map<string | undefined, number[]> {
+    const groups = new Map<string | undefined, number[]>();
+    for (const [i, sample] of this.#samples.entries()) {
+      const language = this.#flags.useKnownLanguages ? sample.language : undefined;
+      const group = groups.get(language);
+      if (group === undefined) groups.set(language, [i]);
+      else group.push(i);
+    }
+    return groups;
+  }
+
+  async #transcribe(
+    pipeline: CliPipeline,
+    language: string | undefined,
+    indices: readonly number[],
+    wait: <T>(work: Promise<T>) => Promise<T>,
+    table: EvalTable | undefined,
+  ): Promise<void> {
+    const { signal } = this.#abort;
+    const results = pipeline
+      .transcribeMany(
+        indices.map((i) => this.#samples[i].source),
+        {
+          ...this.#flags.transcribe.transcription,
+          ...(language !== undefined && { language }),
+          signal,
+          onProgress: (progress, index = 0) => this.#report.progress(indices[index], progress),
+        },
+      )
+      [Symbol.asyncIterator]();
+    try {
+      for (;;) {
+        const next = await wait(results.next());
+        if (next.done === true) break;
+        const { index, transcript, error } = next.value;
+        await this.#settle(indices[index], transcript ?? error ?? new Error("it gave no transcript"), language);
+        this.#show(table);
+      }
+    } catch (error) {
+      // A language of the manifest that the model refuses is refused for its recordings alone.
+      if (!(error instanceof OptionError) || language === undefined) throw error;
+      for (const i of indices) if (this.#scores[i] === undefined) await this.#settle(i, error, language);
+      this.#show(table);
+    } finally {
+      if (!this.#busy) await wait(Promise.resolve(results.return?.()));
+    }
+  }
+
+  async #settle(index: number, outcome: Transcript | Error, language: string | undefined): Promise<void> {
+    const sample = this.#samples[index];
+    if (outcome instanceof Error) {
+      const { signal } = this.#abort;
+      if (outcome instanceof OptionError && language === undefined) throw outcome; // a flag: refused for all
+      if (signal.aborted) throw outcome; // what the stop broke off is no failure
+      this.#scores[index] = null;
+      this.fail(sample, outcome);
+    } else {
+      const { scoreOf } = await import("../eval/score.ts");
+      const { normalizer, transcribe } = this.#flags;
+      this.#scores[index] = scoreOf(sample, outcome, { normalizer, task: transcribe.transcription.task });
+      for (const warning of outcome.warnings) this.#report.warning(`${sample.name}: ${warning}`);
+    }
+    this.#report.finished(index);
+  }
+
+  /** Prints what is finished and has its turn. */
+  #show(table: EvalTable | undefined): void {
+    for (; this.#shown < this.#scores.length; this.#shown++) {
+      const score = this.#scores[this.#shown];
+      if (score === undefined) return;
+      if (score !== null && table !== undefined) this.#report.result(table.file(score));
+    }
+  }
+
+  async #conclude(): Promise<number> {
+    const scores = this.#scores.filter((score) => score !== undefined && score !== null);
+    const { transcribe, normalizer, output, json } = this.#flags;
+    const { task, algorithm } = transcribe.transcription;
+    const run: EvalRun = {
+      model: transcribe.model,
+      ...this.#runs,
+      task,
+      algorithm,
+      normalizer,
+      elapsedMs: this.#elapsedMs,
+    };
+    const { evalJson } = await import("../eval/eval-report.ts");
+    const text = evalJson(scores, this.#failures, run);
+    if (json) this.#report.result(text);
+    else if (scores.length > 0) this.#report.result((await this.#table()).conclusion(scores, run));
+    if (output !== undefined) {
+      await writeWholeFile(output, text);
+      this.#report.note(`report -> ${output}`);
+    }
+
+    const all = this.#samples.length + this.#failures.filter(({ file }) => file === null).length;
+    if (this.#stoppedBy !== undefined) {
+      this.#report.failure(`interrupted; ${scores.length} of ${this.#samples.length} recordings were finished`);
+      if (this.#busy) this.#host.die(this.#stoppedBy);
+      return stopExitCode(this.#stoppedBy);
+    }
+    const failed = this.#failures.length;
+    if (failed > 0 && all > 1) this.#report.failure(`${failed} of ${all} recordings failed`);
+    return failed > 0 ? 1 : 0;
+  }
+}
