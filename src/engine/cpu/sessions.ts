@@ -69,7 +69,8 @@ export class Sessions {
       intraOpNumThreads: threads,
       interOpNumThreads: 1,
       logSeverityLevel: 3,
-      extra: { session: { model_external_initializers_file_folder_path: folder } },
+      // x64quantprecision: weights go to u8 where products of u8 and s8 would saturate (AVX2 without VNNI).
+      extra: { session: { model_external_initializers_file_folder_path: folder, x64quantprecision: "1" } },
     });
   }
 
