@@ -22,7 +22,14 @@ export {
   type ErrorRate,
 } from "./evaluation/index.ts";
 export { cachedModels, MODELS, type HubOptions } from "./hub/index.ts";
-export { formatTimestamp, OUTPUT_FORMATS, writeTranscript, type OutputFormat } from "./outputs/index.ts";
+export {
+  formatTimestamp,
+  OUTPUT_FORMATS,
+  STANDARD_FORMATS,
+  writeTranscript,
+  type OutputFormat,
+  type WriteOptions,
+} from "./outputs/index.ts";
 export {
   ALGORITHMS,
   DEVICES,

@@ -1,3 +1,4 @@
+export { alignmentHeads, type Head } from "./alignment-heads.ts";
 export { crossCaches, encoder } from "./encoder.ts";
 export { decoderStep } from "./decoder.ts";
 export { isMultilingual, numLanguages, parameterCount, windowFrames, type ModelDimensions } from "./dimensions.ts";

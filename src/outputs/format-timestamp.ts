@@ -24,10 +24,24 @@ export function roundHalfEven(value: number): number {
  * @throws {RangeError} if `seconds` is negative or not finite
  */
 export function toMilliseconds(seconds: number): number {
+  assertWritable(seconds);
+  return roundHalfEven(seconds * 1000);
+}
+
+/**
+ * Seconds in whole hundredths, rounded half to even.
+ *
+ * @throws {RangeError} if `seconds` is negative or not finite
+ */
+export function toCentiseconds(seconds: number): number {
+  assertWritable(seconds);
+  return roundHalfEven(seconds * 100);
+}
+
+function assertWritable(seconds: number): void {
   if (!(seconds >= 0) || seconds === Infinity) {
     throw new RangeError(`Cannot write timestamp "${seconds}": expected seconds from 0 on`);
   }
-  return roundHalfEven(seconds * 1000);
 }
 
 /**

@@ -3,11 +3,13 @@ import { readdirSync, readFileSync } from "node:fs";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { OptionError } from "../errors.ts";
+import { segment, transcript } from "../../test/helpers/transcript.ts";
 import type { Segment, Transcript } from "../transcription/index.ts";
 import {
   formatTimestamp,
-  OUTPUT_FORMATS,
   type OutputFormat,
+  STANDARD_FORMATS,
+  type SubtitleOptions,
   toJson,
   toSrt,
   toTsv,
@@ -48,24 +50,38 @@ function fromResult(result: Result): Transcript {
   return { text: result.text, language: result.language, languageProbability: null, duration, segments, warnings: [] };
 }
 
-function segment(start: number, end: number | null, text: string, more: Partial<Segment> = {}): Segment {
-  const figures = { temperature: 0, avgLogprob: -0.5, compressionRatio: 1, noSpeechProb: 0 };
-  return { id: 0, start, end: end as number, text, tokens: [], ...figures, ...more };
+/** Options of openai/whisper's subtitle writers. */
+interface Shape {
+  max_line_width?: number;
+  max_line_count?: number;
+  max_words_per_line?: number;
+  highlight_words?: boolean;
 }
 
-function transcript(segments: Segment[], duration = 60): Transcript {
-  const text = segments.map((one) => one.text).join("");
-  return { text, language: "en", languageProbability: null, duration, segments, warnings: [] };
+function fromShape(shape: Shape): SubtitleOptions {
+  return {
+    maxLineWidth: shape.max_line_width,
+    maxLineCount: shape.max_line_count,
+    maxWordsPerLine: shape.max_words_per_line,
+    highlightWords: shape.highlight_words,
+  };
 }
 
 describe("the files of openai/whisper", () => {
-  const { cases, files } = JSON.parse(readFileSync(new URL("outputs/openai-writers.json", golden), "utf8")) as {
-    cases: { name: string; result: Result; outputs: Record<OutputFormat, string> }[];
-    files: Record<string, Record<OutputFormat, string>>;
+  type Outputs = Record<OutputFormat, string>;
+  const { cases, files, shapes, shaped, shapedFiles } = JSON.parse(
+    readFileSync(new URL("outputs/openai-writers.json", golden), "utf8"),
+  ) as {
+    cases: { name: string; result: Result; outputs: Outputs }[];
+    files: Record<string, Outputs>;
+    shapes: Shape[];
+    shaped: { name: string; result: Result; outputs: Outputs[] }[];
+    shapedFiles: Record<string, Outputs[]>;
   };
+  const digest = (text: string): string => createHash("sha256").update(text).digest("hex").slice(0, 16);
 
   for (const { name, result, outputs } of cases) {
-    it.each(OUTPUT_FORMATS)(`writeTranscript() gives the same bytes: ${name}, %s`, (format) => {
+    it.each(STANDARD_FORMATS)(`writeTranscript() gives the same bytes: ${name}, %s`, (format) => {
       expect(writeTranscript(fromResult(result), format)).toBe(outputs[format]);
     });
   }
@@ -78,16 +94,42 @@ describe("the files of openai/whisper", () => {
       };
       for (const [options, { result }] of Object.entries(transcribe)) {
         const key = `${file.replace(/\.json$/, "")}/${options}`;
-        for (const format of OUTPUT_FORMATS) {
-          const hash = createHash("sha256")
-            .update(writeTranscript(fromResult(result), format))
-            .digest("hex");
-          expect(hash.slice(0, 16), `${key} ${format}`).toBe(files[key][format]);
+        for (const format of STANDARD_FORMATS) {
+          expect(digest(writeTranscript(fromResult(result), format)), `${key} ${format}`).toBe(files[key][format]);
         }
         compared.push(key);
       }
     }
     expect(compared.sort()).toEqual(Object.keys(files).sort());
+  });
+
+  for (const { name, result, outputs } of shaped) {
+    it.each(shapes.map((shape, i) => [JSON.stringify(shape), shape, outputs[i]] as const))(
+      `writeTranscript() gives the same subtitles: ${name}, %s`,
+      (_, shape, expected) => {
+        for (const format of ["vtt", "srt"] as const) {
+          expect(writeTranscript(fromResult(result), format, fromShape(shape)), format).toBe(expected[format]);
+        }
+      },
+    );
+  }
+
+  it("writeTranscript() gives the same subtitles for every transcript of the bundled model that has words", () => {
+    const names = Object.keys(shapedFiles);
+    expect(names.length).toBeGreaterThanOrEqual(15);
+    for (const name of names) {
+      const [recording, run] = name.split("/");
+      const { transcribe } = JSON.parse(readFileSync(new URL(`nano/${recording}.json`, golden), "utf8")) as {
+        transcribe: Record<string, { result: Result }>;
+      };
+      const given = fromResult(transcribe[run].result);
+      for (const [i, shape] of shapes.entries()) {
+        for (const format of ["vtt", "srt"] as const) {
+          const text = writeTranscript(given, format, fromShape(shape));
+          expect(digest(text), `${name} ${JSON.stringify(shape)}`).toBe(shapedFiles[name][i][format]);
+        }
+      }
+    }
   });
 
   it("writeTranscript() gives the samples of facts 6.7 S1 to S3", () => {
@@ -162,9 +204,11 @@ describe("where openai/whisper's file would not parse back", () => {
   });
 
   it("writeTranscript() lists the formats when it does not know one", () => {
-    const unknown = (): string => writeTranscript(transcript([]), "ass" as OutputFormat);
+    const unknown = (): string => writeTranscript(transcript([]), "doc" as OutputFormat);
     expect(unknown).toThrow(OptionError);
-    expect(unknown).toThrow('Unknown output format "ass", expected one of txt, vtt, srt, tsv, json');
+    expect(unknown).toThrow(
+      'Unknown output format "doc", expected one of txt, vtt, srt, tsv, json, lrc, csv, json-full, ass',
+    );
   });
 });
 

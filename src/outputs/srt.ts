@@ -1,21 +1,23 @@
 /** SubRip subtitles. */
 
 import type { Transcript } from "../transcription/index.ts";
-import { cues } from "./cues.ts";
+import { cues, renderCue } from "./cues.ts";
 import { formatTimestamp } from "./format-timestamp.ts";
+import type { SubtitleOptions } from "./subtitle-options.ts";
 
 /**
  * A transcript as SubRip: cues counted from 1, hours always written, a comma before the milliseconds.
  *
+ * @throws {OptionError} for options that cannot be
  * @throws {RangeError} if a time is negative or not finite
- * @see openai/whisper utils.py `WriteSRT` (v20250625; facts 2.6.1, 6.7 S1); differences: `cues`
+ * @see openai/whisper utils.py `WriteSRT` (v20250625; facts 2.6.1, 6.7); differences: `cues`
  */
-export function toSrt(transcript: Transcript): string {
+export function toSrt(transcript: Transcript, options: SubtitleOptions = {}): string {
   const time = (seconds: number): string => formatTimestamp(seconds, { alwaysIncludeHours: true, decimalMarker: "," });
   let out = "";
   let index = 1;
-  for (const { start, end, text } of cues(transcript)) {
-    out += `${index++}\n${time(start)} --> ${time(end)}\n${text}\n\n`;
+  for (const cue of cues(transcript, options)) {
+    out += `${index++}\n${time(cue.start)} --> ${time(cue.end)}\n${renderCue(cue)}\n\n`;
   }
   return out;
 }

@@ -1,8 +1,9 @@
 /** Tab-separated values: start and end in whole milliseconds, and the text. */
 
 import type { Transcript } from "../transcription/index.ts";
-import { segmentTimes, strip } from "./cues.ts";
+import { segmentTimes } from "./cues.ts";
 import { toMilliseconds } from "./format-timestamp.ts";
+import { strip } from "./python-space.ts";
 
 /**
  * A transcript as rows of `start`, `end` (milliseconds) and `text` below a header. Tabs in a text become spaces; so do line

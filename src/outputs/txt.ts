@@ -1,7 +1,7 @@
 /** Plain text: one segment a line. */
 
 import type { Transcript } from "../transcription/index.ts";
-import { strip } from "./cues.ts";
+import { strip } from "./python-space.ts";
 
 /**
  * The text of a transcript, one stripped segment a line, with a newline after each.

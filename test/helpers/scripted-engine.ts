@@ -4,6 +4,8 @@
  * depends on the order of answers fails, and it counts what is alive.
  */
 import type {
+  AttendRequest,
+  Attention,
   AudioState,
   DecoderRow,
   DecoderState,
@@ -27,10 +29,24 @@ export interface ScriptedWindow {
   readonly language?: string;
   /** What `generate` fails with. */
   readonly error?: Error;
+  /** What decoding step by step gives the first, the second ... time, each token with a probability near 1. */
+  readonly sampled?: readonly (readonly number[])[];
+  /** What `attend` hears: seconds from the window's start at which each text token begins, and at which the last ends. */
+  readonly spoken?: readonly number[];
+  /** Probability of each text token that `attend` gives; default 0.9. */
+  readonly tokenProb?: number;
 }
 
 interface ScriptedAudio extends AudioState {
   readonly windows: readonly ScriptedWindow[];
+  /** How often each window was decoded step by step. */
+  readonly samplings: number[];
+}
+
+interface ScriptedDecoder extends DecoderState {
+  /** What each row is to give. */
+  readonly texts: readonly (readonly number[])[];
+  position: number;
 }
 
 export const SCRIPTED_DIMENSIONS: ModelDimensions = {
@@ -55,6 +71,8 @@ export class ScriptedEngine implements Engine {
   readonly encoded: number[] = [];
   /** Every request, in the order of the calls. */
   readonly requests: GenerateRequest[] = [];
+  /** Prompts of what was decoded step by step, in the order of the calls. */
+  readonly prompts: (readonly number[])[] = [];
   /** How often detection ran. */
   detections = 0;
   /** Audio and decoder states not yet disposed, now and at most. */
@@ -81,7 +99,7 @@ export class ScriptedEngine implements Engine {
     const windows = this.#script.slice(first, this.#next);
     if (windows.length < batch) throw new Error(`The script has no window ${this.#script.length}`);
     await this.#dawdle();
-    return { batch, features: null, windows, ...this.#state() };
+    return { batch, features: null, windows, samplings: windows.map(() => 0), ...this.#state() };
   }
 
   async generate(audio: AudioState, requests: readonly GenerateRequest[]): Promise<Generated[]> {
@@ -105,18 +123,54 @@ export class ScriptedEngine implements Engine {
     });
   }
 
-  /** Logits after startoftranscript alone: of languages and of the no-speech token. */
+  /**
+   * Of startoftranscript alone: the logits of languages and of the no-speech token. Of a longer prompt: the start of the next
+   * text of `sampled`, with the no-speech token's logits at the first position asked for.
+   */
   async startDecoder(
     audio: AudioState,
     rows: readonly DecoderRow[],
+    at?: readonly number[],
   ): Promise<{ state: DecoderState; logits: Float32Array }> {
     await this.#dawdle();
+    const { windows, samplings } = audio as ScriptedAudio;
+    const { nVocab } = this.dimensions;
+    const { noSpeech } = this.#tokenizer.special;
+    if (rows[0].prompt.length === 1) return this.#detect(windows, rows);
+    this.prompts.push(rows[0].prompt);
+    const { window } = rows[0];
+    const { sampled = [], noSpeechProb = 0 } = windows[window];
+    const text = sampled[samplings[window]++];
+    if (text === undefined) throw new Error(`The script samples window ${window} ${sampled.length} times`);
+    const texts = rows.map(() => text);
+    const positions = at ?? [rows[0].prompt.length - 1];
+    const logits = new Float32Array(rows.length * positions.length * nVocab).fill(-30);
+    for (let row = 0; row < rows.length; row++) {
+      const first = row * positions.length * nVocab;
+      const rest = Math.log((1 - noSpeechProb) / (nVocab - 1));
+      logits.fill(rest, first, first + nVocab);
+      logits[first + noSpeech] = Math.log(noSpeechProb);
+      logits.fill(-30, first + (positions.length - 1) * nVocab, first + positions.length * nVocab);
+      logits[first + (positions.length - 1) * nVocab + this.#at(text, 0)] = 0;
+    }
+    const state: ScriptedDecoder = { rows: rows.length, length: 0, texts, position: 0, ...this.#state() };
+    return { state, logits };
+  }
+
+  #at(text: readonly number[], position: number): number {
+    return position < text.length ? text[position] : this.#tokenizer.special.eot;
+  }
+
+  #detect(
+    windows: readonly ScriptedWindow[],
+    rows: readonly DecoderRow[],
+  ): { state: DecoderState; logits: Float32Array } {
     this.detections++;
     const { nVocab } = this.dimensions;
     const { languages, noSpeech } = this.#tokenizer.special;
     const logits = new Float32Array(rows.length * nVocab).fill(-100);
     for (const [row, { window }] of rows.entries()) {
-      const { language = "en", noSpeechProb = 0 } = (audio as ScriptedAudio).windows[window];
+      const { language = "en", noSpeechProb = 0 } = windows[window];
       for (const [code, id] of languages) {
         const probability = code === language ? 0.9 : 0.1 / (languages.size - 1);
         logits[row * nVocab + id] = Math.log(probability * (1 - noSpeechProb));
@@ -126,16 +180,40 @@ export class ScriptedEngine implements Engine {
     return { state: { rows: rows.length, length: 1, ...this.#state() }, logits };
   }
 
-  step(): Promise<Float32Array> {
-    return Promise.reject(new Error("The scripted engine has no steps"));
+  async step(state: DecoderState): Promise<Float32Array> {
+    await this.#dawdle();
+    const decoder = state as ScriptedDecoder;
+    const { nVocab } = this.dimensions;
+    decoder.position++;
+    const logits = new Float32Array(decoder.rows * nVocab).fill(-30);
+    for (const [row, text] of decoder.texts.entries()) logits[row * nVocab + this.#at(text, decoder.position)] = 0;
+    return logits;
   }
 
   reorder(): Promise<void> {
     return Promise.reject(new Error("The scripted engine has no rows to reorder"));
   }
 
-  attend(): Promise<never> {
-    return Promise.reject(new Error("The script has no attention"));
+  /** One head, in which each token is heard from where the script says to where it says that the next one begins. */
+  async attend(audio: AudioState, requests: readonly AttendRequest[]): Promise<Attention[]> {
+    await this.#dawdle();
+    return requests.map(({ window, tokens, from }) => {
+      const { spoken = [], tokenProb = 0.9 } = (audio as ScriptedAudio).windows[window];
+      const nText = tokens.length - from - 2;
+      if (spoken.length !== nText + 1) throw new Error(`The script times ${spoken.length - 1} of ${nText} tokens`);
+      const { nAudioCtx } = this.dimensions;
+      const data = new Float32Array(tokens.length * nAudioCtx);
+      const ends = [...spoken.slice(1), Infinity];
+      for (const [i, start] of spoken.entries()) {
+        for (let p = 0; p < nAudioCtx; p++) {
+          if (p / 50 >= start - 1e-6 && p / 50 < ends[i] - 1e-6) data[(from + i) * nAudioCtx + p] = 10;
+        }
+      }
+      return {
+        scores: { data, dims: [1, tokens.length, nAudioCtx] },
+        tokenProbs: new Float32Array(nText).fill(tokenProb),
+      };
+    });
   }
 
   dispose(): Promise<void> {

@@ -3,7 +3,8 @@
 Usage: python make_golden.py path/to/whisper/utils.py   (openai/whisper v20250625; the module needs only the standard library)
 
 `files` holds hashes of what the writers give for every transcript in ../nano; `cases` holds small transcripts with the
-whole of each output, so that a difference can be read.
+whole of each output, so that a difference can be read. `shaped` and `shapedFiles` hold the same for srt and vtt with options,
+for transcripts with words.
 """
 
 import hashlib, importlib.util, io, json, pathlib, sys
@@ -15,11 +16,20 @@ utils = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(utils)
 
 
-def written(result):
+SHAPES = [
+    {"max_line_width": 20}, {"max_line_width": 20, "max_line_count": 1}, {"max_line_width": 12, "max_line_count": 2},
+    {"max_line_count": 2}, {"max_words_per_line": 1}, {"max_words_per_line": 2}, {"max_words_per_line": 3, "max_line_width": 8},
+    {"max_words_per_line": 2, "max_line_width": 14, "max_line_count": 2}, {"max_line_width": 1, "max_line_count": 3},
+    {"highlight_words": True}, {"highlight_words": True, "max_line_width": 20, "max_line_count": 2},
+    {"highlight_words": True, "max_words_per_line": 2},
+]
+
+
+def written(result, formats=FORMATS, **options):
     outputs = {}
-    for name in FORMATS:
+    for name in formats:
         file = io.StringIO(newline="")
-        utils.get_writer(name, ".").write_result(result, file)
+        utils.get_writer(name, ".").write_result(result, file, **options)
         outputs[name] = file.getvalue()
     return outputs
 
@@ -74,17 +84,41 @@ cases = {
     },
 }
 
-files = {}
+with_words = {name: value for name, value in cases.items() if value["segments"] and "words" in value["segments"][0]}
+with_words["pauses and long words"] = result([
+    segment(0, 0.5, 4.0, " Wait for it.", words=words((" Wait", 0.5, 0.9), (" for", 0.9, 1.0), (" it.", 4.0, 4.2))),
+    segment(1, 4.2, 5.0, "", words=[]),
+    segment(2, 4.2, 12.0, " Donaudampfschifffahrtsgesellschaft, ja.", words=words(
+        (" Donaudampfschifffahrtsgesellschaft,", 4.2, 6.0), (" ja.", 9.1, 9.3))),
+    segment(3, 12.4, 13.0, " Gut.", words=words((" Gut.", 12.4, 13.0))),
+])
+with_words["characters beyond 16 bits, and none between words"] = result([
+    segment(0, 0.0, 2.0, "\U0001f600\U0001f600 \U0001f680 e\u0301", words=words(
+        ("\U0001f600\U0001f600", 0.0, 0.5), (" \U0001f680", 0.5, 1.0), (" e\u0301", 1.0, 2.0))),
+    segment(1, 2.0, 4.0, "今日はいい天気", words=words(*((c, 2.0 + i / 4, 2.25 + i / 4) for i, c in enumerate("今日はいい天気")))),
+], "ja")
+with_words["white space in and around words"] = result([
+    segment(0, 0.0, 3.0, "", words=words(("\u3000 a", 0.0, 0.5), (" ", 0.5, 0.6), ("b\x85", 0.6, 1.0), ("  c ", 1.2, 1.5), (" d", 1.5, 1.5))),
+])
+
+files, shaped_files = {}, {}
 for path in sorted((here.parent / "nano").glob("*.json")):
     for name, run in json.loads(path.read_text())["transcribe"].items():
-        files[f"{path.stem}/{name}"] = {
-            k: hashlib.sha256(v.encode()).hexdigest()[:16] for k, v in written(run["result"]).items()
-        }
+        digest = lambda outputs: {k: hashlib.sha256(v.encode()).hexdigest()[:16] for k, v in outputs.items()}
+        files[f"{path.stem}/{name}"] = digest(written(run["result"]))
+        if name == "words":
+            shaped_files[f"{path.stem}/{name}"] = [digest(written(run["result"], ["vtt", "srt"], **shape)) for shape in SHAPES]
 
 golden = {
     "made": "test/golden/outputs/make_golden.py with openai/whisper v20250625, whisper/utils.py",
     "utilsSha256": hashlib.sha256(pathlib.Path(sys.argv[1]).read_bytes()).hexdigest(),
     "cases": [{"name": name, "result": value, "outputs": written(value)} for name, value in cases.items()],
     "files": files,
+    "shapes": SHAPES,
+    "shaped": [
+        {"name": name, "result": value, "outputs": [written(value, ["vtt", "srt"], **shape) for shape in SHAPES]}
+        for name, value in with_words.items()
+    ],
+    "shapedFiles": shaped_files,
 }
 (here / "openai-writers.json").write_text(json.dumps(golden, indent=1) + "\n")
