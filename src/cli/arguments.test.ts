@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { OptionError } from "../errors.ts";
-import { normaliseArguments, parseBoolean, parseSeconds, parseWhole } from "./arguments.ts";
+import { normaliseArguments, orNone, parseBoolean, parseNumber, parseSeconds, parseWhole } from "./arguments.ts";
 
 describe("normaliseArguments()", () => {
   it.each<[given: string, expected: string]>([
@@ -48,5 +48,22 @@ describe("values", () => {
 
   it.each(["-1", "", "x", "Infinity", "1e999", "0x10", "1 2"])("parseSeconds() refuses %j", (word) => {
     expect(() => parseSeconds("--chunk_length", word)).toThrow(OptionError);
+  });
+
+  it.each<[string, number]>([
+    ["-1", -1],
+    ["+.5", 0.5],
+    ["2.", 2],
+    ["-1e-2", -0.01],
+  ])("parseNumber() reads %s", (word, value) => expect(parseNumber("--logprob_threshold", word)).toBe(value));
+
+  it.each(["", "x", "nan", "inf", "1e999", "0x10", "1_000", " 1", "2", "-1"])("parseNumber() refuses %j", (word) => {
+    expect(() => parseNumber("--length_penalty", word, 0, 1)).toThrow("expected a number from 0 to 1");
+  });
+
+  it("orNone() reads None, and says so to who writes something else", () => {
+    const read = orNone((option, word) => parseWhole(option, word, 1, 128));
+    expect([read("--beam_size", "None"), read("--beam_size", "3")]).toEqual([null, 3]);
+    expect(() => read("--beam_size", "none")).toThrow("expected a whole number from 1 to 128, or None");
   });
 });

@@ -40,13 +40,40 @@ export function parseBoolean(option: string, word: string): boolean {
   throw new OptionError(option, `Unknown value ${quote(word)} of ${option}, expected one of True, False`);
 }
 
-/** @throws {OptionError} unless the word is a whole number from `least` on */
-export function parseWhole(option: string, word: string, least: number): number {
+/** Reads the word after a flag. @throws {OptionError} if it is no value of that flag */
+export type ValueReader<T> = (option: string, word: string) => T;
+
+/** @throws {OptionError} unless the word is a whole number in the range */
+export function parseWhole(option: string, word: string, least: number, most = Number.MAX_SAFE_INTEGER): number {
   const value = Number(word);
-  if (!/^\d+$/.test(word) || value < least || value > Number.MAX_SAFE_INTEGER) {
-    throw new OptionError(option, `Cannot use ${quote(word)} as ${option}, expected a whole number from ${least} on`);
+  if (!/^\d+$/.test(word) || value < least || value > most) {
+    const range = most === Number.MAX_SAFE_INTEGER ? `${least} on` : `${least} to ${most}`;
+    throw new OptionError(option, `Cannot use ${quote(word)} as ${option}, expected a whole number from ${range}`);
   }
   return value;
+}
+
+/** @throws {OptionError} unless the word is a decimal number in the range */
+export function parseNumber(option: string, word: string, least = -Infinity, most = Infinity): number {
+  const value = Number(word);
+  if (!/^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i.test(word) || !Number.isFinite(value) || value < least || value > most) {
+    const range = least === -Infinity ? "" : most === Infinity ? ` from ${least} on` : ` from ${least} to ${most}`;
+    throw new OptionError(option, `Cannot use ${quote(word)} as ${option}, expected a number${range}`);
+  }
+  return value;
+}
+
+/** The same, but for the word None, openai/whisper's way to turn something off. */
+export function orNone<T>(read: ValueReader<T>): ValueReader<T | null> {
+  return (option, word) => {
+    if (word === "None") return null;
+    try {
+      return read(option, word);
+    } catch (error) {
+      if (error instanceof OptionError) throw new OptionError(option, `${error.message}, or None`);
+      throw error;
+    }
+  };
 }
 
 /** Seconds, from 0 on. @throws {OptionError} if the word is no such number */
@@ -56,4 +83,18 @@ export function parseSeconds(option: string, word: string): number {
     throw new OptionError(option, `Cannot use ${quote(word)} as ${option}, expected seconds from 0 on`);
   }
   return value;
+}
+
+/** @throws {OptionError} which says that two flags exclude one another */
+export function conflict(one: string, other: string, hint?: string): never {
+  throw new OptionError(
+    one.replace(/^--| .*$/g, ""),
+    `Cannot use ${one} with ${other}`,
+    hint === undefined ? {} : { hint },
+  );
+}
+
+/** @throws {OptionError} which says that a flag needs another */
+export function missing(flag: string, needed: string): never {
+  throw new OptionError(flag.replace(/^--| .*$/g, ""), `Cannot use ${flag} without ${needed}`);
 }

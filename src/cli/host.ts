@@ -4,7 +4,16 @@
  */
 
 import type { Writable } from "node:stream";
-import type { Algorithm, Device, DTypeOption, Segment, Task, Transcript } from "../index.ts";
+import type {
+  ChunkedTranscribeOptions,
+  Device,
+  DTypeOption,
+  Segment,
+  SequentialTranscribeOptions,
+  Task,
+  Transcript,
+} from "../index.ts";
+import type { ModelSizes } from "../outputs/index.ts";
 
 /** What is asked of a pipeline when it is made. */
 export interface PipelineSettings {
@@ -32,17 +41,26 @@ export interface TranscriptionProgress {
 }
 
 /** What is asked of one transcription. */
-export interface TranscriptionSettings {
-  readonly algorithm: Algorithm;
+export type TranscriptionSettings = (ChunkedSettings | SequentialSettings) & TranscriptionEvents;
+
+/** What is always said, and not left to the library. */
+interface StatedSettings {
   readonly task: Task;
-  readonly language?: string;
-  readonly languagePerWindow?: boolean;
   readonly returnTimestamps: boolean;
-  readonly chunkLength?: number;
-  readonly strideLength?: number | readonly [left: number, right: number];
-  readonly allowPrivateAddresses?: boolean;
-  readonly signal?: AbortSignal;
-  /** `index` says of which input, where there are several. */
+}
+
+interface ChunkedSettings
+  extends
+    Omit<ChunkedTranscribeOptions, "algorithm" | keyof StatedSettings | keyof TranscriptionEvents>,
+    StatedSettings {
+  readonly algorithm: "chunked";
+}
+
+interface SequentialSettings
+  extends Omit<SequentialTranscribeOptions, keyof StatedSettings | keyof TranscriptionEvents>, StatedSettings {}
+
+/** `index` says of which input, where there are several. */
+interface TranscriptionEvents {
   readonly onProgress?: (progress: TranscriptionProgress, index?: number) => void;
   readonly onSegment?: (segment: Segment, index?: number) => void;
 }
@@ -52,6 +70,15 @@ export type CliInput = string | AsyncIterable<Uint8Array>;
 
 /** What the command line needs of a pipeline; `WhisperPipeline` is one. */
 export interface CliPipeline {
+  readonly device?: string;
+  readonly dtype?: string;
+  readonly engine?: { readonly dimensions: ModelSizes };
+  readonly tokenizer?: {
+    decode(
+      ids: Iterable<number>,
+      options?: { readonly skipSpecialTokens?: boolean; readonly timestamps?: boolean },
+    ): string;
+  };
   transcribe(input: CliInput, options: TranscriptionSettings): Promise<Transcript>;
   /** Yields each input once, in order of completion. */
   transcribeMany(

@@ -5,15 +5,30 @@
 
 import type { Command } from "commander";
 import { assertOneOf, OptionError, quote } from "../errors.ts";
-import type { Algorithm, Device, DTypeOption, Task } from "../index.ts";
-import { OUTPUT_FORMATS, type OutputFormat } from "../outputs/index.ts";
-import { parseBoolean, parseSeconds, parseWhole } from "./arguments.ts";
+import type { Algorithm, ChunkedTranscribeOptions, Device, DTypeOption, Task } from "../index.ts";
+import {
+  formatExtension,
+  OUTPUT_FORMATS,
+  STANDARD_FORMATS,
+  type OutputFormat,
+  type SubtitleOptions,
+} from "../outputs/index.ts";
+import { conflict, orNone, parseBoolean, parseSeconds, parseWhole } from "./arguments.ts";
+import {
+  addDecodingFlags,
+  addGeneralFlags,
+  chooseAlgorithm,
+  DECODING_BOOLEANS,
+  readDecodingFlags,
+  SEQUENTIAL_DEFAULTS,
+} from "./decoding-flags.ts";
 import type { PipelineSettings, TranscriptionSettings } from "./host.ts";
+import { addSubtitleFlags, readSubtitleFlags, SUBTITLE_BOOLEANS } from "./subtitle-flags.ts";
 
 // Written out and not imported: a wrong flag is told without loading an engine. A test compares them with the library's.
 export const DEVICES = ["auto", "cpu", "reference"] as const satisfies readonly Device[];
 export const DTYPES = ["auto", "float32", "int8"] as const satisfies readonly DTypeOption[];
-export const ALGORITHMS = ["chunked"] as const satisfies readonly Algorithm[];
+export const ALGORITHMS = ["chunked", "sequential"] as const satisfies readonly Algorithm[];
 export const TASKS = ["transcribe", "translate"] as const satisfies readonly Task[];
 /** The model that comes with the package. */
 export const DEFAULT_MODEL = "nano";
@@ -21,7 +36,20 @@ export const DEFAULT_MODEL = "nano";
 const MAX_CHUNK_SECONDS = 30;
 
 /** Flags that take True or False, as openai/whisper's do, or nothing: as `normaliseArguments` needs to know them. */
-export const BOOLEAN_FLAGS: readonly string[] = ["--language_per_window", "--return_timestamps", "--verbose"];
+export const BOOLEAN_FLAGS: readonly string[] = [
+  "--fp16",
+  "--language_per_window",
+  "--return_timestamps",
+  "--verbose",
+  ...DECODING_BOOLEANS,
+  ...SUBTITLE_BOOLEANS,
+];
+
+/** Flags that the sequential algorithm lacks. */
+const CHUNKED_ONLY: readonly string[] = ["batch_size", "chunk_length", "stride_length"];
+
+/** Formats without times in them, or of which nobody expects that they are the model's. */
+const UNTIMED_FORMATS: readonly OutputFormat[] = ["txt", "json", "json-full"];
 
 /** Where transcripts go. */
 export type Destination =
@@ -41,6 +69,11 @@ export interface TranscribeFlags {
   readonly pipeline: PipelineSettings;
   readonly transcription: TranscriptionSettings;
   readonly destination: Destination;
+  readonly subtitles: SubtitleOptions;
+  /** What was decided for the user. */
+  readonly notes: readonly string[];
+  /** What was asked for, and will not be. */
+  readonly warnings: readonly string[];
   /** Print segments on stdout as they come. */
   readonly display: boolean;
   /** ... with their times. */
@@ -62,29 +95,44 @@ export function addTranscribeFlags(command: Command): void {
     .option("--offline", "use only models that are already on this machine")
     .option("--device <name>", `where it runs: ${DEVICES.join(", ")}`, "auto")
     .option("--dtype <name>", `numbers it computes with: ${DTYPES.join(", ")}`, "auto")
+    .option("--fp16 [bool]", "False: float32, where --dtype says nothing", "True")
     .option("--threads <n>", "processor threads; 0: as many as are good", "0")
     .optionsGroup("Transcription:")
     .option("--task <name>", "transcribe, or translate into English", "transcribe")
     .option("--language <name>", 'language spoken: a code or a name ("de", "german"); default: detect it')
     .option("--language_per_window [bool]", "detect the language in every window anew", "False")
-    .option("--algorithm <name>", `way through long recordings: ${ALGORITHMS.join(", ")}`, "chunked")
+    .option("--return_timestamps [bool]", "have the model say when each segment begins and ends", "True")
+    .option("--algorithm <name>", `${ALGORITHMS.join(", ")} (openai/whisper's) or auto: as flags need`, "auto");
+  addGeneralFlags(command);
+  command
+    .optionsGroup("Windows (algorithm chunked):")
     .option("--batch_size <n>", "windows in one batch; default: what suits the device")
     .option(
       "--chunk_length <seconds>",
       `length of a window, at most ${MAX_CHUNK_SECONDS}; 0: one window, for short recordings`,
       "30",
     )
-    .option("--stride_length <seconds>", 'overlap of windows on each side, or "left,right" (default: chunk_length / 6)')
-    .option("--return_timestamps [bool]", "have the model say when each segment begins and ends", "True")
+    .option(
+      "--stride_length <seconds>",
+      'overlap of windows on each side, or "left,right" (default: chunk_length / 6)',
+    );
+  addDecodingFlags(command);
+  command
     .optionsGroup("Output:")
-    .option("-f, --output_format <names>", `${OUTPUT_FORMATS.join(", ")}, several with commas, or all`, list)
+    .option(
+      "-f, --output_format <names>",
+      `${OUTPUT_FORMATS.join(", ")}, several with commas; all: the first five`,
+      list,
+    )
     .option("-o, --output_dir <dir>", "folder for files named after the recordings; made if missing")
     .option("--output <file>", 'write this one file, its format told by its extension or -f; "-" is stdout')
     .option(
       "--verbose [bool]",
       "print segments with their times on stdout as they are ready; default: if no file is written",
     )
-    .option("-q, --quiet", "say nothing but errors on stderr")
+    .option("-q, --quiet", "say nothing but errors on stderr");
+  addSubtitleFlags(command);
+  command
     .optionsGroup("Safety:")
     .option("--allow_private_addresses", "let URLs point into private networks and at this machine")
     .optionsGroup("Other:");
@@ -104,28 +152,39 @@ export async function readTranscribeFlags(command: Command): Promise<TranscribeF
   };
   const chosen = (name: string): boolean => command.getOptionValueSource(name) === "cli";
 
-  const [device, dtype, algorithm, task] = [text("device"), text("dtype"), text("algorithm"), text("task")];
+  const [device, dtype, asked, task] = [text("device"), text("dtype"), text("algorithm"), text("task")];
   assertOneOf("device", device, DEVICES);
   assertOneOf("dtype", dtype, DTYPES);
-  assertOneOf("algorithm", algorithm, ALGORITHMS);
+  assertOneOf("algorithm", asked, ["auto", ...ALGORITHMS]);
   assertOneOf("task", task, TASKS);
   const model = text("model") ?? DEFAULT_MODEL;
   if (model === "") throw new OptionError("model", 'Unknown model "", expected a name, a hub id or a folder');
 
-  const language = await readLanguage(text("language"));
+  const spoken = await readLanguage(text("language"));
   const languagePerWindow = flag("language_per_window");
-  if (languagePerWindow && language !== undefined) conflict("--language_per_window", "--language");
+  if (languagePerWindow && spoken !== undefined) conflict("--language_per_window", "--language");
+  const isEnglishOnly = model.endsWith(".en") && spoken !== undefined && spoken !== "en";
+  const language = isEnglishOnly ? "en" : spoken;
   const returnTimestamps = flag("return_timestamps");
-  const threads = parseWhole("--threads", text("threads") ?? "0", 0);
+  const threads = orNone((option, word) => parseWhole(option, word, 0))("--threads", text("threads") ?? "0") ?? 0;
   const batchSize = text("batch_size");
   const cacheDir = text("model_dir");
+  const windows = readWindows(text("chunk_length") ?? "30", text("stride_length"));
+
+  const decoding = await readDecodingFlags(command);
+  const chunkedOnly = CHUNKED_ONLY.filter(chosen).map((name) => `--${name}`);
+  const { algorithm, note } = chooseAlgorithm(asked, decoding.sequentialOnly, chunkedOnly);
+  const { subtitles, warnings } = readSubtitleFlags(command, decoding.settings.wordTimestamps === true);
+  if (flag("without_timestamps") && chosen("return_timestamps") && returnTimestamps) {
+    conflict("--without_timestamps True", "--return_timestamps True");
+  }
 
   const destination = readDestination(
     given["output_format"] as string[] | undefined,
     text("output_dir"),
     text("output"),
   );
-  const timed = formatsOf(destination).filter((format) => format === "srt" || format === "vtt" || format === "tsv");
+  const timed = formatsOf(destination).filter((format) => !UNTIMED_FORMATS.includes(format));
   if (!returnTimestamps && timed.length > 0) {
     throw new OptionError("return_timestamps", `Cannot write ${timed.join(", ")} with --return_timestamps False`, {
       hint: "without times there are txt and json: --output_format txt,json",
@@ -134,27 +193,36 @@ export async function readTranscribeFlags(command: Command): Promise<TranscribeF
   const display = chosen("verbose") ? flag("verbose") : destination.kind === "display";
   if (display && destination.kind === "stdout") conflict("--verbose True", "--output -");
 
+  const common = {
+    task,
+    returnTimestamps,
+    ...(language !== undefined && { language }),
+    ...(languagePerWindow && { languagePerWindow }),
+    ...(flag("allow_private_addresses") && { allowPrivateAddresses: true }),
+  };
   return {
     model,
     modelGiven: chosen("model"),
     pipeline: {
       device,
-      dtype,
+      dtype: dtype === "auto" && !flag("fp16") ? "float32" : dtype,
       ...(batchSize !== undefined && { batchSize: parseWhole("--batch_size", batchSize, 1) }),
       ...(threads > 0 && { threads }),
       ...(cacheDir !== undefined && { cacheDir }),
       ...(flag("offline") && { offline: true }),
     },
-    transcription: {
-      algorithm,
-      task,
-      returnTimestamps,
-      ...(language !== undefined && { language }),
-      ...(languagePerWindow && { languagePerWindow }),
-      ...readWindows(text("chunk_length") ?? "30", text("stride_length")),
-      ...(flag("allow_private_addresses") && { allowPrivateAddresses: true }),
-    },
+    transcription:
+      algorithm === "sequential"
+        ? { ...common, ...SEQUENTIAL_DEFAULTS, ...decoding.settings, algorithm }
+        : { ...common, ...decoding.settings, ...windows, algorithm },
     destination,
+    subtitles,
+    notes: note === null ? [] : [note],
+    warnings: [
+      ...(isEnglishOnly ? [`model ${quote(model)} knows English only: --language ${language} is used`] : []),
+      ...decoding.warnings,
+      ...warnings,
+    ],
     // With nothing else to do, text is printed in any case; `--verbose False` then takes only the times away.
     display: display || destination.kind === "display",
     displayTimes: display && returnTimestamps,
@@ -184,7 +252,7 @@ async function readLanguage(word: string | undefined): Promise<string | undefine
 function readWindows(
   chunk: string,
   stride: string | undefined,
-): Pick<TranscriptionSettings, "chunkLength" | "strideLength"> {
+): Pick<ChunkedTranscribeOptions, "chunkLength" | "strideLength"> {
   const chunkLength = parseSeconds("--chunk_length", chunk);
   if (chunkLength > MAX_CHUNK_SECONDS) {
     throw new OptionError(
@@ -220,7 +288,7 @@ function readDestination(
   const formats = readFormats(names);
   if (output === undefined) {
     if (formats === undefined && folder === undefined) return { kind: "display" };
-    return { kind: "folder", path: folder ?? ".", formats: formats ?? OUTPUT_FORMATS };
+    return { kind: "folder", path: folder ?? ".", formats: formats ?? STANDARD_FORMATS };
   }
   if (folder !== undefined) conflict("--output", "--output_dir");
   if (formats !== undefined && formats.length > 1) {
@@ -229,8 +297,7 @@ function readDestination(
     });
   }
   if (output === "-") return { kind: "stdout", format: formats?.[0] ?? "txt" };
-  const extension = /\.([^./\\]+)$/.exec(output)?.[1].toLowerCase();
-  const format = formats?.[0] ?? extension;
+  const format = formats?.[0] ?? formatOfName(output);
   if (format === undefined) {
     throw new OptionError("output", `Cannot tell the format of ${quote(output)}, expected --output_format`);
   }
@@ -242,9 +309,16 @@ function readFormats(names: readonly string[] | undefined): readonly OutputForma
   if (names === undefined) return undefined;
   const trimmed = names.map((name) => name.trim());
   for (const name of trimmed) assertOneOf("output format", name, [...OUTPUT_FORMATS, "all"]);
-  return trimmed.includes("all") ? OUTPUT_FORMATS : OUTPUT_FORMATS.filter((format) => trimmed.includes(format));
+  const isAsked = (format: OutputFormat): boolean =>
+    trimmed.includes(format) || (trimmed.includes("all") && STANDARD_FORMATS.some((one) => one === format));
+  return OUTPUT_FORMATS.filter(isAsked);
 }
 
-function conflict(one: string, other: string): never {
-  throw new OptionError(one.replace(/^--| .*$/g, ""), `Cannot use ${one} with ${other}`);
+/** The format whose extension a name has, else the extension. */
+function formatOfName(name: string): string | undefined {
+  const lower = name.toLowerCase();
+  // Two formats may end alike: "talk.full.json".
+  const fitting = OUTPUT_FORMATS.filter((format) => lower.endsWith(`.${formatExtension(format)}`));
+  fitting.sort((a, b) => formatExtension(b).length - formatExtension(a).length);
+  return fitting[0] ?? /\.([^./\\]+)$/.exec(lower)?.[1];
 }

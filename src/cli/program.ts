@@ -16,6 +16,7 @@ const EXAMPLES = `
 Examples:
   sotto talk.mp3                              print the transcript
   sotto talk.mp3 --model turbo -f srt,txt     write talk.srt and talk.txt here
+  sotto talk.mp3 --algorithm sequential       as openai/whisper does it: slower, more accurate
   sotto recordings/ -o out --language de      a folder: out/*.txt, .vtt, .srt, .tsv, .json
   sotto - --output - -f json < talk.mp3       from standard input to JSON on stdout
 

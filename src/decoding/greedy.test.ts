@@ -2,8 +2,12 @@ import { describe, expect, it } from "vitest";
 import { tensor } from "../tensor/index.ts";
 import { ScriptedEngine, type ScriptedWindow } from "../../test/helpers/scripted-engine.ts";
 import { tokensOf, wordTokenizer } from "../../test/helpers/word-tokenizer.ts";
-import { decode, type DecodingResult } from "./greedy.ts";
+import { LogitsEngine } from "../../test/helpers/logits-engine.ts";
+import { toyTokenizer } from "../../test/helpers/toy-tokenizer.ts";
+import { decode } from "./greedy.ts";
 import type { DecodingOptions } from "./options.ts";
+import type { DecodingResult } from "./result.ts";
+import type { SearchOptions } from "./search-options.ts";
 
 const tokenizer = wordTokenizer();
 
@@ -77,5 +81,38 @@ describe("decode()", () => {
   ])("asks with %j for %d tokens at most", async (options, expected) => {
     const { engine } = await decodeScript([{ tokens: [] }], { language: "en", ...options });
     expect(engine.requests[0].maxNewTokens).toBe(expected);
+  });
+});
+
+describe("decode() with search options", () => {
+  it("searches window by window", async () => {
+    const own = toyTokenizer(40);
+    const { eot } = own.tokens;
+    const engine = new LogitsEngine(
+      (tokens, window) =>
+        tokens.length === 4
+          ? { 1: 1.1, [2 + window]: 1 }
+          : tokens[4] === 1
+            ? { 8: 0, 9: 0 }
+            : { [eot]: 1, 3: -1, 4: 0 },
+      { nVocab: 40 },
+    );
+    const options = { language: "en", withoutTimestamps: true, suppressBlank: false, sampleLength: 2 };
+    const texts = async (search: SearchOptions) =>
+      (await decode(engine, engine.audio(2), own, { ...options, ...search })).map(({ tokens }) => tokens.join(" "));
+    expect(await texts({})).toEqual(["1 8", "1 8"]);
+    expect(await texts({ beamSize: 3, lengthPenalty: 0 })).toEqual(["2", "3"]);
+    expect(await texts({ allowedPhrases: ["w2 w4", "w3 w4"] })).toEqual(["2 4", "3 4"]);
+    expect(engine.generates).toHaveLength(2);
+  });
+
+  it("refuses what does not fit together before it asks the engine", async () => {
+    const { engine, results } = await decodeScript([{ tokens: [1] }], { language: "en" });
+    expect(results).toHaveLength(1);
+    const asked = engine.requests.length;
+    await expect(
+      decode(engine, { ...engine, batch: 1, features: null, dispose: () => {} }, tokenizer, { bestOf: 2 }),
+    ).rejects.toThrow("Cannot use bestOf at temperature 0");
+    expect([engine.requests.length, engine.detections]).toEqual([asked, 0]);
   });
 });

@@ -1,10 +1,9 @@
 /**
- * Decodes windows by always taking the likeliest token. The loop itself runs in the engine (`Engine.generate`); here the
- * prompt is made before it, and the scores and the text after it.
+ * Decodes all windows of an audio state. Where each takes its likeliest tokens, the loop runs in the engine
+ * (`Engine.generate`), for all windows at once; other searches go window by window.
  */
-import type { AudioState, Engine, Generated } from "../engine/engine.ts";
-import type { Task } from "../tokenizer/index.ts";
-import { compressionRatio } from "./compression-ratio.ts";
+import type { AudioState, Engine } from "../engine/engine.ts";
+import { decodeWindow } from "./decode-window.ts";
 import { detectLanguage } from "./language.ts";
 import {
   resolveDecoding,
@@ -13,28 +12,8 @@ import {
   type DecodingTokenizer,
   type ResolvedDecoding,
 } from "./options.ts";
-import { averageLogprob } from "./scores.ts";
-
-/** One decoded window. */
-export interface DecodingResult {
-  /** Generated ids, timestamps included, without prompt and without endoftext. */
-  readonly tokens: readonly number[];
-  /** Stripped text of the tokens, without timestamps. */
-  readonly text: string;
-  /** Code: given, or detected. */
-  readonly language: string;
-  readonly task: Task;
-  /** Mean log-probability of the tokens, endoftext included. */
-  readonly avgLogprob: number;
-  /** Probability that the window holds no speech. */
-  readonly noSpeechProb: number;
-  /** Of the text; above 2.4 it probably repeats itself. */
-  readonly compressionRatio: number;
-  /** 0: greedy. */
-  readonly temperature: number;
-  /** Whether the model ended the text, or the limit cut it. */
-  readonly stop: "eot" | "length";
-}
+import { decodingResult, hypothesisOf, type DecodingResult } from "./result.ts";
+import { resolveSearch, type SearchOptions } from "./search-options.ts";
 
 /**
  * Decodes every window of an audio state, in the language asked for or each in the one detected in it.
@@ -47,19 +26,31 @@ export async function decode(
   engine: Engine,
   audio: AudioState,
   tokenizer: DecodingTokenizer,
-  options: DecodingOptions = {},
+  options: DecodingOptions & SearchOptions = {},
   defaults: DecodingDefaults = {},
 ): Promise<DecodingResult[]> {
-  const decoding = resolveDecoding(tokenizer, engine.dimensions.nTextCtx, options, defaults);
+  const { nTextCtx } = engine.dimensions;
+  const decoding = resolveDecoding(tokenizer, nTextCtx, options, defaults);
+  const isPlain = isPlainGreedy(options, nTextCtx);
   const languages =
     decoding.language === undefined
       ? (await detectLanguage(engine, audio, tokenizer)).map((detection) => detection.language)
       : new Array<string>(audio.batch).fill(decoding.language);
-  return decodeGreedy(engine, audio, tokenizer, languages, decoding);
+  if (isPlain) return decodeGreedy(engine, audio, tokenizer, languages, decoding);
+  return Promise.all(
+    languages.map((code, window) => decodeWindow(engine, audio, window, tokenizer, code, decoding, options)),
+  );
+}
+
+/** Whether all windows can be decoded in one call of the engine. */
+function isPlainGreedy(search: SearchOptions, nTextCtx: number): boolean {
+  const { prompt = [], prefix = "", hotwords = "", allowedPhrases } = search;
+  const { kind } = resolveSearch(search, nTextCtx);
+  return kind === "greedy" && prompt.length + prefix.length + hotwords.length === 0 && allowedPhrases === undefined;
 }
 
 /**
- * Decodes every window of an audio state, each in its language.
+ * Decodes every window of an audio state by its likeliest tokens, each in its language.
  *
  * @param languages one code a window
  * @returns one result a window, in order
@@ -77,21 +68,8 @@ export async function decodeGreedy(
     return { window, prompt, sotIndex: 0, noSpeech: tokenizer.special.noSpeech, rules, maxNewTokens };
   });
   const generated = await engine.generate(audio, requests);
-  return generated.map((row, i) => resultOf(row, tokenizer, languages[i], task));
-}
-
-function resultOf(generated: Generated, tokenizer: DecodingTokenizer, language: string, task: Task): DecodingResult {
-  const tokens = Array.from(generated.tokens);
-  const text = tokenizer.decode(tokens).trim();
-  return {
-    tokens,
-    text,
-    language,
-    task,
-    avgLogprob: averageLogprob(generated.tokenLogprobs, tokens.length),
-    noSpeechProb: generated.noSpeechProb,
-    compressionRatio: compressionRatio(text),
-    temperature: 0,
-    stop: generated.stop,
-  };
+  return generated.map((row, i) => {
+    const { noSpeechProb } = row;
+    return decodingResult(hypothesisOf(row), { tokenizer, language: languages[i], task, noSpeechProb, temperature: 0 });
+  });
 }

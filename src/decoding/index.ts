@@ -1,5 +1,6 @@
 export { compressionRatio } from "./compression-ratio.ts";
-export { decode, decodeGreedy, type DecodingResult } from "./greedy.ts";
+export { decodeWindow } from "./decode-window.ts";
+export { decode, decodeGreedy } from "./greedy.ts";
 export { detectLanguage, type LanguageDetection } from "./language.ts";
 export {
   resolveDecoding,
@@ -10,5 +11,7 @@ export {
   type DecodingTokenizer,
   type ResolvedDecoding,
 } from "./options.ts";
-export { averageLogprob, noSpeechProbability } from "./scores.ts";
+export type { DecodingResult } from "./result.ts";
+export { noSpeechProbability } from "./scores.ts";
 export { roundHalfEven } from "./round-half-even.ts";
+export { resolveSearch, searchAtTemperature, SEARCH_OPTIONS, type SearchOptions } from "./search-options.ts";

@@ -30,6 +30,14 @@ describe("tokenRules() suppresses", () => {
     expect(tokenRules(english, { suppressTokens: [13] }).suppress).toEqual([13, ...ENGLISH_SPECIALS]);
   });
 
+  it("numerals where asked", () => {
+    const words = { ...multilingual, decode: (ids: Iterable<number>) => ([...ids][0] < 2 ? " 7" : "seven") };
+    const suppressed = (suppressNumerals: boolean) =>
+      tokenRules(words, { suppressTokens: [5], suppressNumerals }).suppress;
+    expect(suppressed(true)).toEqual([0, 1, 5, ...SPECIALS]);
+    expect(suppressed(false)).toEqual([5, ...SPECIALS]);
+  });
+
   it.each([["-2"], ["51865"], ["1,,2"], ["one"], [[1.5]]])("nothing for the faulty list %j", (suppressTokens) => {
     expect(() => tokenRules(multilingual, { suppressTokens })).toThrow(
       /^Cannot suppress token ".*", expected ids from 0 to 51864, or -1 for the non-speech symbols$/,

@@ -5,6 +5,7 @@
 import type { TokenRules } from "../engine/token-rules.ts";
 import { OptionError, assertOneOf, quote } from "../errors.ts";
 import { TASKS, TIME_PRECISION, languageCode, type Task, type Tokenizer } from "../tokenizer/index.ts";
+import { numeralTokens } from "./numerals.ts";
 import { roundHalfEven } from "./round-half-even.ts";
 
 /** Largest timestamp of a window. */
@@ -36,6 +37,8 @@ export interface DecodingOptions {
    * symbols. Six special tokens are always among them. Default: the checkpoint's list, else -1.
    */
   readonly suppressTokens?: string | readonly number[] | undefined;
+  /** Spells numbers out: no token with a digit, %, $ or £. Default false. */
+  readonly suppressNumerals?: boolean | undefined;
   /** Whether a window may not begin with a space or with its end. Default true. */
   readonly suppressBlank?: boolean | undefined;
   /** Default false. */
@@ -147,7 +150,7 @@ export function tokenRules(
   return {
     eot: special.eot,
     timestampBegin: special.timestampBegin,
-    suppress: suppressedTokens(tokenizer, options.suppressTokens, defaults.suppressTokens),
+    suppress: suppressedTokens(tokenizer, options, defaults.suppressTokens),
     suppressAtBegin: options.suppressBlank === false ? [] : blankTokens(tokenizer, defaults.beginSuppressTokens),
     timestamps:
       options.withoutTimestamps === true
@@ -161,7 +164,7 @@ export function tokenRules(
 
 function suppressedTokens(
   tokenizer: DecodingTokenizer,
-  asked: string | readonly number[] | undefined,
+  { suppressTokens: asked, suppressNumerals }: DecodingOptions,
   ofCheckpoint: readonly number[] | null | undefined,
 ): number[] {
   const { special } = tokenizer;
@@ -182,6 +185,7 @@ function suppressedTokens(
       );
     }
   }
+  if (suppressNumerals === true) for (const id of numeralTokens(tokenizer)) suppressed.add(id);
   for (const id of [
     special.transcribe,
     special.translate,

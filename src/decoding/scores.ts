@@ -1,18 +1,5 @@
-/** How sure the model was of a window: two numbers that the quality rules read (facts 2.4.4, 2.4.8). */
+/** How sure the model is that nobody speaks, a number that the quality rules read. */
 import { logSumExp } from "../engine/token-rules.ts";
-
-/**
- * Mean log-probability of a decoded window. Divides by one more than the tokens, for endoftext, even where the text was
- * cut before it came (facts 2.4.8, 8.9).
- *
- * @param tokenLogprobs of each generated token, with endoftext's where it was generated
- * @param nTokens generated tokens without endoftext
- */
-export function averageLogprob(tokenLogprobs: ArrayLike<number>, nTokens: number): number {
-  let sum = 0;
-  for (let i = 0; i < tokenLogprobs.length; i++) sum += tokenLogprobs[i];
-  return sum / (nTokens + 1);
-}
 
 /**
  * Probability that a window holds no speech.

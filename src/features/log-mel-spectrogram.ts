@@ -6,22 +6,11 @@
 import { assertShape, tensor, type Tensor } from "../tensor/index.ts";
 import { HOP_LENGTH, N_FFT, N_FRAMES } from "./constants.ts";
 import { log10InPlace } from "./log10.ts";
-import { N_BINS, sparseMelFilters } from "./mel-filters.ts";
-import { powerSpectra } from "./stft.ts";
-
-/** Samples mirrored at each end, so that frame 0 is centred on sample 0. */
-const EDGE = N_FFT / 2;
-
-/** Smallest mel power that counts. */
-const LEAST_POWER = 1e-10;
-
-/** How far below its loudest cell a spectrogram reaches: 8 in log10. */
-const DYNAMIC_RANGE = 1e-8;
+import { sparseMelFilters } from "./mel-filters.ts";
+import { DYNAMIC_RANGE, EDGE, LEAST_POWER, writeMelPowers } from "./mel-power.ts";
 
 const frame1 = new Float32Array(N_FFT);
 const frame2 = new Float32Array(N_FFT);
-const power1 = new Float64Array(N_BINS);
-const power2 = new Float64Array(N_BINS);
 
 /** The 400 samples from `start` on, mirrored at both ends of a signal of `total` samples, zeros after `samples` run out. */
 function gatherFrame(frame: Float32Array, samples: Float32Array, start: number, total: number): void {
@@ -37,7 +26,7 @@ function gatherFrame(frame: Float32Array, samples: Float32Array, start: number, 
  * Frames that see only those zeros cost nothing.
  */
 function compute(samples: Float32Array, total: number, nMels: number): Tensor {
-  const { start, offset, weights } = sparseMelFilters(nMels);
+  const filters = sparseMelFilters(nMels);
   if (total <= EDGE) {
     throw new RangeError(
       `Cannot compute the log-Mel spectrogram: the audio has ${total} samples, expected more than ${EDGE} to mirror at its ends`,
@@ -53,31 +42,15 @@ function compute(samples: Float32Array, total: number, nMels: number): Tensor {
     const start1 = t * HOP_LENGTH - EDGE;
     const start2 = start1 + HOP_LENGTH;
     const paired = t + 1 < audible;
+    let loudest: number;
     if (start1 >= 0 && start2 <= insideTo) {
-      powerSpectra(samples, start1, samples, start2, power1, power2);
+      loudest = writeMelPowers(samples, start1, paired ? samples : null, start2, filters, nMels, out, frames, t);
     } else {
       gatherFrame(frame1, samples, start1, total);
       if (paired) gatherFrame(frame2, samples, start2, total);
-      else frame2.fill(0);
-      powerSpectra(frame1, 0, frame2, 0, power1, power2);
+      loudest = writeMelPowers(frame1, 0, paired ? frame2 : null, 0, filters, nMels, out, frames, t);
     }
-    for (let m = 0; m < nMels; m++) {
-      const to = offset[m + 1];
-      let sum1 = 0;
-      let sum2 = 0;
-      for (let i = offset[m], k = start[m]; i < to; i++, k++) {
-        const weight = weights[i];
-        sum1 += weight * power1[k];
-        sum2 += weight * power2[k];
-      }
-      const at = m * frames + t;
-      out[at] = sum1;
-      if (sum1 > max) max = sum1;
-      if (paired) {
-        out[at + 1] = sum2;
-        if (sum2 > max) max = sum2;
-      }
-    }
+    if (loudest > max) max = loudest;
   }
 
   const least = Math.max(LEAST_POWER, max * DYNAMIC_RANGE);

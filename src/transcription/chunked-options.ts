@@ -1,4 +1,5 @@
 /** What a caller may ask of the chunked algorithm, checked once against the model before any audio is read. */
+import { APPEND_PUNCTUATIONS, PREPEND_PUNCTUATIONS } from "../alignment/index.ts";
 import {
   resolveDecoding,
   type DecodingDefaults,
@@ -8,7 +9,9 @@ import {
 } from "../decoding/index.ts";
 import type { Engine } from "../engine/engine.ts";
 import { OptionError, quote } from "../errors.ts";
-import { windowFrames } from "../model/index.ts";
+import { windowFrames, type Head } from "../model/index.ts";
+import type { Task } from "../tokenizer/index.ts";
+import type { WordOptions } from "./piece-words.ts";
 import type { Segment } from "./transcript.ts";
 import { windowLayout, type WindowLayout } from "./windows.ts";
 
@@ -18,12 +21,17 @@ const MAX_BATCH_SIZE = 1024;
 /** Enough rows for a decoder step to be worth its reading of the weights. */
 const ROWS_PER_LANE = 4;
 
+export interface TranscriptionDefaults extends DecodingDefaults {
+  /** Heads that word times are made of. */
+  readonly alignmentHeads?: readonly Head[] | null;
+}
+
 /** A checkpoint made ready, with what belongs to it. */
 export interface TranscriptionContext {
   readonly engine: Engine;
   readonly tokenizer: DecodingTokenizer;
   /** What the checkpoint says of its decoding; fields that it lacks are null or missing. */
-  readonly generation: DecodingDefaults;
+  readonly generation: TranscriptionDefaults;
 }
 
 /** How far a recording is transcribed. */
@@ -41,6 +49,12 @@ export interface ChunkedOptions extends Omit<DecodingOptions, "withoutTimestamps
   readonly returnLanguage?: boolean | undefined;
   /** Detects the language of each window instead of the recording's, for recordings that change it. Default false. */
   readonly languagePerWindow?: boolean | undefined;
+  /** Gives segments words with times. Default false. */
+  readonly wordTimestamps?: boolean | undefined;
+  /** Marks that are joined to the word after them. */
+  readonly prependPunctuations?: string | undefined;
+  /** Marks that are joined to the word before them. */
+  readonly appendPunctuations?: string | undefined;
   /** Seconds of a window, 30 by default; 0 turns chunking off and takes recordings of at most 30 s. */
   readonly chunkLength?: number | undefined;
   /** Seconds by which windows overlap on either side, or left and right; default a sixth of the chunk. */
@@ -65,6 +79,9 @@ export const CHUNKED_OPTIONS: readonly (keyof ChunkedOptions)[] = [
   "returnTimestamps",
   "returnLanguage",
   "languagePerWindow",
+  "wordTimestamps",
+  "prependPunctuations",
+  "appendPunctuations",
   "chunkLength",
   "strideLength",
   "batchSize",
@@ -81,6 +98,22 @@ export interface ResolvedChunked {
   readonly returnTimestamps: boolean;
   readonly returnLanguage: boolean;
   readonly languagePerWindow: boolean;
+  /** Null where no words are wanted. */
+  readonly words: WordOptions | null;
+  readonly warnings: readonly string[];
+}
+
+/** What the options say of words: null where none are wanted. */
+export function resolveWords(
+  options: Pick<ChunkedOptions, "wordTimestamps" | "prependPunctuations" | "appendPunctuations">,
+): WordOptions | null {
+  const { prependPunctuations = PREPEND_PUNCTUATIONS, appendPunctuations = APPEND_PUNCTUATIONS } = options;
+  return options.wordTimestamps === true ? { prependPunctuations, appendPunctuations } : null;
+}
+
+/** openai/whisper's warning (facts 2.3.15). */
+export function wordWarnings(words: WordOptions | null, task: Task): string[] {
+  return words !== null && task === "translate" ? ["Times of words in translations may not be reliable"] : [];
 }
 
 /**
@@ -113,6 +146,7 @@ export function resolveChunked(context: TranscriptionContext, options: ChunkedOp
   if (options.chunkLength === 0 && options.strideLength !== undefined) {
     throw new OptionError("strideLength", "Windows cannot overlap when chunking is off (chunkLength 0)");
   }
+  const words = resolveWords(options);
   return {
     decoding,
     layout:
@@ -123,5 +157,7 @@ export function resolveChunked(context: TranscriptionContext, options: ChunkedOp
     returnTimestamps,
     returnLanguage: options.returnLanguage ?? false,
     languagePerWindow,
+    words,
+    warnings: wordWarnings(words, decoding.task),
   };
 }

@@ -363,6 +363,80 @@ describe("transcribeChunked() options", () => {
   });
 });
 
+describe("transcribeChunked() with words", () => {
+  /** Two windows of 40 s: sentences in the first, the overlap, and the second; each token takes a second. */
+  const script = [
+    { text: "<0>11 12<10><20>13 14 15 16<29>", spoken: [0, 1, 25, 26, 27, 28, 29] },
+    { text: "<0>14 15 16<9><9>17 18<15>", spoken: [7.04, 8.1, 9.1, 10, 11, 15] },
+  ];
+  const words = (segments: readonly Segment[]) =>
+    segments.map((segment) => segment.words?.map(({ start, end, word }) => [word, start, end]));
+
+  it("gives each word the time that the window it comes from heard it at", async () => {
+    const options = { language: "en", returnTimestamps: true, wordTimestamps: true };
+    const { transcript } = await transcribe(40, script, options);
+    expect(transcript.text).toBe(" w11 w12 w13 w14 w15 w16 w17 w18");
+    expect(words(transcript.segments)).toEqual([
+      [
+        [" w11", 0, 1],
+        [" w12", 1, 10],
+      ],
+      // The first window gives w13 w14 w15, and the second goes on from there.
+      [
+        [" w13", 25, 26],
+        [" w14", 26, 27],
+        [" w15", 28.1, 29.1],
+        [" w16", 29.1, 30],
+      ],
+      [
+        [" w17", 30, 31],
+        [" w18", 31, 35],
+      ],
+    ]);
+    expect(transcript.segments.map(({ start, end }) => [start, end])).toEqual([
+      [0, 10], // w12 is heard until 25 s, which is not believed
+      [25, 30],
+      [30, 35],
+    ]);
+    expect(transcript.chunks?.map(({ timestamp }) => timestamp[0])).toEqual([0, 25, 30]);
+    expect(transcript.segments[0].words?.[0].probability).toBeCloseTo(0.9, 6);
+  });
+
+  it("gives them without timestamps too", async () => {
+    const plain = script.map(({ text, spoken }) => ({ text: text.replace(/<[^>]*>/g, " "), spoken }));
+    const { transcript } = await transcribe(40, plain, { language: "en", wordTimestamps: true });
+    const [segment] = transcript.segments;
+    expect(segment.words?.map(({ word }) => word).join("")).toBe(segment.text);
+    expect([segment.start, segment.end]).toEqual([0, 35]);
+  });
+
+  it("joins marks as asked, and warns of translations", async () => {
+    const options = { language: "en", wordTimestamps: true, appendPunctuations: "( w12)", task: "translate" } as const;
+    const window = { text: "11 12 13", spoken: [0, 1, 2, 3] };
+    const { transcript } = await transcribe(10, [window], options);
+    expect(words(transcript.segments)).toEqual([
+      [
+        [" w11 w12", 0, 1],
+        [" w13", 2, 3],
+      ],
+    ]);
+    expect(transcript.warnings).toEqual(["Times of words in translations may not be reliable"]);
+  });
+
+  it("keeps words in order where windows disagree on time", async () => {
+    const early = [script[0], { ...script[1], spoken: [1, 2, 3, 4, 5, 15] }];
+    const { transcript } = await transcribe(40, early, {
+      language: "en",
+      returnTimestamps: true,
+      wordTimestamps: true,
+    });
+    const times = words(transcript.segments).flatMap((ofSegment) =>
+      ofSegment?.flatMap(([, start, end]) => [start, end]),
+    );
+    expect(times).toEqual([...times].sort((a, b) => Number(a) - Number(b)));
+  });
+});
+
 describe("transcribeManyChunked()", () => {
   const many = async (
     sources: Parameters<typeof transcribeManyChunked>[1],

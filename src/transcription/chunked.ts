@@ -3,10 +3,11 @@
  * stitched. Windows do not depend on each other, so that the batch size and the number of lanes change the speed and
  * nothing else.
  */
+import type { TokenTiming } from "../alignment/index.ts";
 import { HOP_LENGTH, logMelWindow } from "../features/index.ts";
 import { decodeGreedy, detectLanguage, type DecodingResult } from "../decoding/index.ts";
 import type { AudioState } from "../engine/engine.ts";
-import { windowFrames } from "../model/index.ts";
+import { alignmentHeads, windowFrames } from "../model/index.ts";
 import { tensor, type Tensor } from "../tensor/index.ts";
 import type { AudioStream } from "../audio/index.ts";
 import { streamBatches } from "./batches.ts";
@@ -17,6 +18,7 @@ import {
   type ResolvedChunked,
   type TranscriptionContext,
 } from "./chunked-options.ts";
+import { alignWindows } from "./piece-words.ts";
 import { Recording, type AudioSource, type WindowLanguage } from "./recording.ts";
 import type { Segment, Transcript } from "./transcript.ts";
 import type { AudioWindow } from "./windows.ts";
@@ -41,6 +43,8 @@ interface DecodedBatch {
   readonly jobs: readonly Job[];
   readonly languages: readonly WindowLanguage[];
   readonly results: readonly DecodingResult[];
+  /** Of the text tokens of each window, where words are wanted. */
+  readonly timings: readonly (readonly TokenTiming[])[] | null;
 }
 
 interface FailedBatch {
@@ -152,7 +156,7 @@ async function* jobsOf(
  * @param passOn to be called when those of this batch are known, or never will be
  */
 async function decodeBatch(
-  { engine, tokenizer }: TranscriptionContext,
+  { engine, tokenizer, generation }: TranscriptionContext,
   jobs: readonly Job[],
   options: ResolvedChunked,
   signal: AbortSignal | undefined,
@@ -169,7 +173,12 @@ async function decodeBatch(
     const languages = jobs.map(({ recording }, i) => recording.languageOf(detections[i]));
     passOn();
     const codes = languages.map(({ code }) => code);
-    return { jobs, languages, results: await decodeGreedy(engine, audio, tokenizer, codes, options.decoding) };
+    const results = await decodeGreedy(engine, audio, tokenizer, codes, options.decoding);
+    signal?.throwIfAborted();
+    const heads = alignmentHeads(engine.dimensions, generation.alignmentHeads ?? null);
+    const spans = jobs.map(({ window }) => window);
+    const timings = options.words === null ? null : await alignWindows(engine, audio, tokenizer, heads, spans, results);
+    return { jobs, languages, results, timings };
   } catch (error) {
     return { jobs, error };
   } finally {
@@ -181,7 +190,7 @@ async function decodeBatch(
 function deliver(batch: DecodedBatch | FailedBatch): void {
   for (const [i, { recording, window }] of batch.jobs.entries()) {
     if ("error" in batch) recording.fail(batch.error);
-    else recording.add(window, batch.results[i], batch.languages[i].isOwn);
+    else recording.add(window, batch.results[i], batch.languages[i].isOwn, batch.timings?.[i]);
   }
 }
 

@@ -9,6 +9,8 @@ export interface MergedTokens {
   readonly tokens: number[];
   /** How many of `tokens` each sequence gave. */
   readonly contributed: number[];
+  /** How many of its own tokens each sequence left out before those. */
+  readonly skipped: number[];
 }
 
 /**
@@ -19,20 +21,23 @@ export interface MergedTokens {
 export function mergeTokens(sequences: readonly (readonly number[])[]): MergedTokens {
   const tokens: number[] = [];
   const contributed: number[] = [];
+  const skipped: number[] = [];
   let left: readonly number[] = [];
   for (const [i, right] of sequences.entries()) {
     if (i === 0) {
       left = right;
+      skipped.push(0);
       continue;
     }
     const { keep, skip } = findOverlap(left, right) ?? { keep: left.length, skip: 0 };
     for (let k = 0; k < keep; k++) tokens.push(left[k]);
     contributed.push(keep);
+    skipped.push(skip);
     left = right.slice(skip);
   }
   tokens.push(...left);
   contributed.push(left.length);
-  return { tokens, contributed };
+  return { tokens, contributed, skipped };
 }
 
 /** Where two sequences meet: `left[keep]` and `right[skip]` are in the middle of the overlap. */

@@ -1,4 +1,5 @@
 /** One recording under way in a chunked transcription: where its windows come from, its language, and how it ends. */
+import type { TokenTiming } from "../alignment/index.ts";
 import { SAMPLE_RATE } from "../audio/constants.ts";
 import type { AudioStream } from "../audio/index.ts";
 import type { DecodingResult, DecodingTokenizer, LanguageDetection } from "../decoding/index.ts";
@@ -48,6 +49,7 @@ export class Recording {
     this.#builder = new TranscriptBuilder(tokenizer, {
       returnTimestamps: options.returnTimestamps,
       returnLanguage: options.returnLanguage,
+      words: options.words,
       onSegment: events.onSegment,
     });
   }
@@ -104,10 +106,19 @@ export class Recording {
     return { code: language, isOwn };
   }
 
-  /** Takes the next decoded window; the last one ends the recording. */
-  add(window: AudioWindow, result: DecodingResult, hasOwnLanguage: boolean): void {
+  /**
+   * Takes the next decoded window; the last one ends the recording.
+   *
+   * @param timings of its text tokens, where words are wanted
+   */
+  add(
+    window: AudioWindow,
+    result: DecodingResult,
+    hasOwnLanguage: boolean,
+    timings: readonly TokenTiming[] | undefined,
+  ): void {
     if (this.result !== null) return;
-    this.#builder.add({ span: window, result, hasOwnLanguage });
+    this.#builder.add({ span: window, result, hasOwnLanguage, ...(timings === undefined ? {} : { timings }) });
     this.#duration = (window.start + window.length) / SAMPLE_RATE;
     this.#processedSeconds = (window.start + window.length - window.right) / SAMPLE_RATE;
     if (window.isLast) this.#succeed();
@@ -152,7 +163,7 @@ export class Recording {
   }
 
   #warnings(): string[] {
-    const warnings = [...(this.#audio?.warnings ?? [])];
+    const warnings = [...(this.#audio?.warnings ?? []), ...this.#options.warnings];
     if (this.#options.layout !== null && this.#audio?.stride != null) {
       warnings.push("The stride of the input has no effect unless chunking is off (chunkLength 0)");
     }

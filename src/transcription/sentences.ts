@@ -29,6 +29,7 @@ export interface WindowTimes {
  *
  * @param window its number
  * @param language code of the language at its start
+ * @param firstSource text tokens of the windows before
  */
 export function readSentences(
   tokens: DecodedWindow["tokens"],
@@ -36,6 +37,7 @@ export function readSentences(
   window: number,
   language: string | null,
   special: StitchTokens,
+  firstSource: number,
 ): Sentence[] {
   const { eot, timestampBegin, languages } = special;
   const codes = new Map([...languages].map(([code, id]) => [id, code]));
@@ -45,12 +47,15 @@ export function readSentences(
 
   const sentences: Sentence[] = [];
   let text: number[] = [];
+  let source = firstSource;
   let start: number | null = null;
   let code = language;
   let isOpen = false;
   const endSentence = (end: number | null, isLast: boolean): void => {
     isOpen ||= isLast || end === null || end >= times.rightStart;
-    sentences.push({ start, end, tokens: text, language: code, window, span, isOpen });
+    const sources = text.map((_, i) => source + i);
+    source += text.length;
+    sentences.push({ start, end, tokens: text, sources, language: code, window, span, isOpen });
     text = [];
     start = end;
   };

@@ -20,6 +20,8 @@ const TOLERANCE = 1;
 export class SentenceStitcher implements Stitcher {
   readonly #special: StitchTokens;
   #windows = 0;
+  /** Text tokens so far. */
+  #tokens = 0;
   #timeOffset = 0;
   #language: string | null = null;
   /** Sentences of the windows so far that the next window may change. */
@@ -42,7 +44,8 @@ export class SentenceStitcher implements Stitcher {
     this.#timeOffset = times.rightStart;
 
     const language = decoded.language ?? this.#language;
-    const all = readSentences(decoded.tokens, times, window, language, this.#special);
+    const all = readSentences(decoded.tokens, times, window, language, this.#special, this.#tokens);
+    for (const { tokens } of all) this.#tokens += tokens.length;
     this.#language = all.at(-1)?.language ?? language;
     const sentences = all.filter((sentence) => !this.#isSaid(sentence, times));
     const joined = join(this.#open, sentences, left > 0 || this.#right > 0 ? times.leftEnd : null);
@@ -91,18 +94,18 @@ function mergeTexts(left: readonly Sentence[], right: readonly Sentence[]): Sent
   const [a, b] = [left[l.index], right[r.index]];
   const before = left.slice(0, l.index);
   const after = right.slice(r.index + 1);
-  const head = a.tokens.slice(0, l.offset);
-  const tail = b.tokens.slice(r.offset);
+  const head = take(a, 0, l.offset);
+  const tail = take(b, r.offset);
   // Only the right window hears a sentence begin here, and it had heard what came before.
   if (l.offset > 0 && r.offset === 0 && r.index > 0) {
-    return [...before, { ...a, tokens: head, end: Math.min(endOf(a), startOf(b)) }, b, ...after];
+    return [...before, { ...a, ...head, end: Math.min(endOf(a), startOf(b)) }, b, ...after];
   }
   const merged = {
     ...b,
     start: a.start,
-    tokens: [...head, ...tail],
+    ...joined(head, tail),
     span: [a.span[0], b.span[1]] as const,
-    window: head.length >= tail.length ? a.window : b.window,
+    window: head.tokens.length >= tail.tokens.length ? a.window : b.window,
   };
   return [...before, merged, ...after];
 }
@@ -116,7 +119,7 @@ function chooseByTime(left: readonly Sentence[], right: readonly Sentence[], bor
   if (a !== undefined && b !== undefined && startOf(b) < endOf(a) - TOLERANCE) {
     const window = a.tokens.length >= b.tokens.length ? a.window : b.window;
     const span = [a.span[0], b.span[1]] as const;
-    const one = { ...b, start: a.start, tokens: [...a.tokens, ...b.tokens], span, window };
+    const one = { ...b, start: a.start, ...joined(a, b), span, window };
     return [...before.slice(0, -1), one, ...after.slice(1)];
   }
   return [...before, ...after];
@@ -140,6 +143,16 @@ function yields(sentence: Sentence, other: Sentence, border: number, isRight: bo
   if (both > 0.9 * (to - from) && other.tokens.length > sentence.tokens.length) return true;
   // Part of any, on the side where the other window is believed.
   return both > (to - from) / 2 && (isRight ? to <= border : from >= border);
+}
+
+type Text = Pick<Piece, "tokens" | "sources">;
+
+function take({ tokens, sources }: Text, from: number, to?: number): Text {
+  return { tokens: tokens.slice(from, to), sources: sources.slice(from, to) };
+}
+
+function joined(a: Text, b: Text): Text {
+  return { tokens: [...a.tokens, ...b.tokens], sources: [...a.sources, ...b.sources] };
 }
 
 /** The sentence that holds the token of this number, and the token's place in it. */

@@ -9,12 +9,15 @@ interface WindowText {
   readonly window: number;
   readonly span: readonly [number, number];
   readonly tokens: number[];
+  readonly sources: number[];
 }
 
 export class TextStitcher implements Stitcher {
   readonly #special: StitchTokens;
   readonly #codes: ReadonlyMap<number, string>;
   #windows = 0;
+  /** Text tokens so far. */
+  #tokens = 0;
   #timeOffset = 0;
   #language: string | null = null;
   /** Texts of the open piece, one a window, none of them empty. */
@@ -32,10 +35,10 @@ export class TextStitcher implements Stitcher {
     this.#timeOffset += length - left - right;
 
     const pieces: Piece[] = [];
-    let text: WindowText = { window, span, tokens: [] };
+    let text: WindowText = { window, span, tokens: [], sources: [] };
     const endText = (): void => {
       if (text.tokens.length > 0) this.#pending.push(text);
-      text = { window, span, tokens: [] };
+      text = { window, span, tokens: [], sources: [] };
     };
     const speak = (code: string): void => {
       if (this.#language !== null && code !== this.#language) {
@@ -48,8 +51,10 @@ export class TextStitcher implements Stitcher {
     for (let i = 0; i < tokens.length; i++) {
       const id = tokens[i];
       const code = this.#codes.get(id);
-      if (id < this.#special.eot) text.tokens.push(id);
-      else if (code !== undefined) speak(code);
+      if (id < this.#special.eot) {
+        text.tokens.push(id);
+        text.sources.push(this.#tokens++);
+      } else if (code !== undefined) speak(code);
     }
     endText();
     return pieces;
@@ -59,9 +64,10 @@ export class TextStitcher implements Stitcher {
     const pending = this.#pending;
     if (pending.length === 0) return [];
     this.#pending = [];
-    const { tokens, contributed } = mergeTokens(pending.map((text) => text.tokens));
+    const { tokens, contributed, skipped } = mergeTokens(pending.map((text) => text.tokens));
+    const sources = pending.flatMap((text, i) => text.sources.slice(skipped[i], skipped[i] + contributed[i]));
     const main = contributed.indexOf(Math.max(...contributed));
     const span = [pending[0].span[0], pending[pending.length - 1].span[1]] as const;
-    return [{ start: null, end: null, tokens, language: this.#language, window: pending[main].window, span }];
+    return [{ start: null, end: null, tokens, sources, language: this.#language, window: pending[main].window, span }];
   }
 }

@@ -15,9 +15,16 @@ const windowOf = ([text, ...stride]: readonly [string, ...number[]]): DecodedWin
   stride: stride.length === 0 ? null : (stride as unknown as Stride),
 });
 
+/** Stitches, and checks that pieces know which of the windows' tokens theirs are, each token at most once, in order. */
 function stitch(windows: readonly DecodedWindow[], options: { returnTimestamps: boolean }): Piece[] {
   const stitcher = createStitcher(tokenizer.special, options.returnTimestamps);
-  return [...windows.flatMap((window) => stitcher.push(window)), ...stitcher.finish()];
+  const pieces = [...windows.flatMap((window) => stitcher.push(window)), ...stitcher.finish()];
+  const all = windows.flatMap(({ tokens }) => Array.from(tokens).filter((token) => token < tokenizer.special.eot));
+  const sources = pieces.flatMap((piece) => piece.sources);
+  expect(sources.map((source) => all[source])).toEqual(pieces.flatMap(({ tokens }) => tokens));
+  expect(pieces.map((piece) => piece.sources.length)).toEqual(pieces.map(({ tokens }) => tokens.length));
+  expect(sources.every((source, i) => i === 0 || source > sources[i - 1])).toBe(true);
+  return pieces;
 }
 
 /** Pieces as `start-end: tokens`. */

@@ -24,6 +24,8 @@ export interface Piece {
   readonly end: number | null;
   /** Text tokens. */
   readonly tokens: readonly number[];
+  /** For each token, which of all text tokens of all windows it is: 0 for the first one pushed. */
+  readonly sources: readonly number[];
   /** Code. */
   readonly language: string | null;
   /** Number of the window that gave most of the tokens: 0 for the first one pushed. */

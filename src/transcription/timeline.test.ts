@@ -8,7 +8,7 @@ type Times = readonly [start: number | null, end: number | null];
 function timesOf(pieces: readonly Times[], audioEnd = 60): [number, number][] {
   const timeline = new Timeline();
   const timed = pieces.flatMap(([start, end]) => {
-    const piece: Piece = { start, end, tokens: [1], language: null, window: 0, span: [20, 50] };
+    const piece: Piece = { start, end, tokens: [1], sources: [0], language: null, window: 0, span: [20, 50] };
     return timeline.push(piece, audioEnd);
   });
   return [...timed, ...timeline.finish()].map(({ start, end }) => [start, end]);

@@ -1,6 +1,8 @@
 /** Builds the transcript of one recording from its windows, in order: stitches them, times the pieces, makes segments. */
 import { compressionRatio, type DecodingResult, type DecodingTokenizer } from "../decoding/index.ts";
 import { SAMPLE_RATE } from "../audio/constants.ts";
+import type { TokenTiming } from "../alignment/index.ts";
+import { PieceWords, type WordOptions } from "./piece-words.ts";
 import { createStitcher, type Piece, type Stitcher } from "./stitcher.ts";
 import { Timeline, type TimedPiece } from "./timeline.ts";
 import type { Segment, Transcript, TranscriptChunk } from "./transcript.ts";
@@ -9,6 +11,8 @@ import type { WindowSpan } from "./windows.ts";
 export interface TranscriptBuilderOptions {
   readonly returnTimestamps: boolean;
   readonly returnLanguage: boolean;
+  /** Null where no words are wanted. */
+  readonly words?: WordOptions | null;
   /** Called for each segment as soon as nothing can change it. */
   readonly onSegment?: ((segment: Segment) => void) | undefined;
 }
@@ -19,6 +23,8 @@ export interface BuilderWindow {
   readonly result: DecodingResult;
   /** Whether its language is its own and perhaps not the recording's. */
   readonly hasOwnLanguage: boolean;
+  /** Where words are wanted, when each of its text tokens is spoken, in seconds from the start of the recording. */
+  readonly timings?: readonly TokenTiming[];
 }
 
 type WindowScores = Pick<DecodingResult, "avgLogprob" | "noSpeechProb" | "temperature"> & { hasOwnLanguage: boolean };
@@ -28,6 +34,7 @@ export class TranscriptBuilder {
   readonly #options: TranscriptBuilderOptions;
   readonly #stitcher: Stitcher;
   readonly #timeline = new Timeline();
+  readonly #words: PieceWords | null;
   readonly #scores: WindowScores[] = [];
   readonly #segments: Segment[] = [];
   readonly #chunks: TranscriptChunk[] = [];
@@ -39,13 +46,15 @@ export class TranscriptBuilder {
   constructor(tokenizer: DecodingTokenizer, options: TranscriptBuilderOptions) {
     this.#tokenizer = tokenizer;
     this.#options = options;
+    this.#words = options.words == null ? null : new PieceWords(tokenizer, options.words);
     this.#stitcher = createStitcher(tokenizer.special, options.returnTimestamps);
   }
 
   /** Adds the next window. */
-  add({ span, result, hasOwnLanguage }: BuilderWindow): void {
+  add({ span, result, hasOwnLanguage, timings }: BuilderWindow): void {
     const { avgLogprob, noSpeechProb, temperature } = result;
     this.#scores.push({ avgLogprob, noSpeechProb, temperature, hasOwnLanguage });
+    this.#words?.add(timings ?? []);
     this.#audioEnd = (span.start + span.length) / SAMPLE_RATE;
     if (result.stop === "length") this.#cut.push(span.start / SAMPLE_RATE);
     const stride = [span.length / SAMPLE_RATE, span.left / SAMPLE_RATE, span.right / SAMPLE_RATE] as const;
@@ -86,15 +95,17 @@ export class TranscriptBuilder {
     this.#joined = {
       ...joined,
       tokens: [...joined.tokens, ...piece.tokens],
+      sources: [...joined.sources, ...piece.sources],
       span: [joined.span[0], piece.span[1]],
     };
     return null;
   }
 
   #emit(piece: TimedPiece): void {
+    const worded = this.#words?.timed(piece, this.#audioEnd);
     const text = this.#tokenizer.decode(piece.tokens);
     const { hasOwnLanguage, ...scores } = this.#scores[piece.window];
-    const { start, end, tokens, language } = piece;
+    const { start, end, tokens, language } = worded ?? piece;
     const segment: Segment = {
       id: this.#segments.length,
       start,
@@ -104,6 +115,7 @@ export class TranscriptBuilder {
       ...scores,
       compressionRatio: compressionRatio(text),
       ...(hasOwnLanguage && language !== null ? { language } : {}),
+      ...(worded === undefined ? {} : { words: worded.words }),
     };
     this.#segments.push(segment);
     this.#chunks.push({

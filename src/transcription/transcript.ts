@@ -8,6 +8,16 @@ export interface Word {
   readonly probability: number;
 }
 
+/** What was wrong with a window: it repeated itself, or the model was unsure of it. */
+export type FallbackReason = "compressionRatio" | "avgLogprob";
+
+/** A decoding of a window that was not good enough. */
+export interface FailedAttempt {
+  readonly temperature: number;
+  /** At least one. */
+  readonly reasons: readonly FallbackReason[];
+}
+
 export interface Segment {
   /** 0, 1, 2 ... */
   readonly id: number;
@@ -20,6 +30,11 @@ export interface Segment {
   /** Text tokens, and timestamps where the algorithm keeps them. */
   readonly tokens: readonly number[];
   readonly temperature: number;
+  /**
+   * Attempts at its window that were not good enough, in order, where there were any. The last of them is the segment's own
+   * if nothing was left to try.
+   */
+  readonly fallback?: readonly FailedAttempt[];
   /** Mean log-probability of the tokens of the window it was decoded in, endoftext included. */
   readonly avgLogprob: number;
   /** UTF-8 bytes of the text over its zlib-compressed bytes: above 2.4 it probably repeats itself. */

@@ -150,6 +150,8 @@ describe("output files", () => {
     ["-f srt,vtt", "a.srt a.vtt"],
     ["-f json --output-format txt", "a.json a.txt"],
     ["--output_format all", "a.json a.srt a.tsv a.txt a.vtt"],
+    ["-f lrc,json-full,ass -f csv", "a.ass a.csv a.full.json a.lrc"],
+    ["-f all,lrc", "a.json a.lrc a.srt a.tsv a.txt a.vtt"],
   ])("%s writes %s", async (flags, files) => {
     await run(...flags.split(" "));
     expect(outputs()).toEqual(files.split(" "));
@@ -171,6 +173,15 @@ describe("output files", () => {
     const host = new FakeHost();
     expect(await host.run(file("a.wav"), "--output", file("talk.SRT"))).toBe(0);
     expect(readFileSync(file("talk.SRT"), "utf8")).toBe(writeTranscript(transcript("one", "two"), "srt"));
+  });
+
+  it("are in whisper-cli's full JSON where the name says so", async () => {
+    const host = new FakeHost();
+    const flags = ["--model", "tiny", "--task", "translate", "--output", file("talk.full.json")];
+    expect(await host.run(file("a.wav"), ...flags)).toBe(0);
+    const written = JSON.parse(readFileSync(file("talk.full.json"), "utf8")) as object;
+    expect(written).toMatchObject({ params: { model: "tiny", language: "en", translate: true } });
+    expect(written).toHaveProperty("transcription.0.offsets", { from: 0, to: 1500 });
   });
 
   it.each(["txt", "vtt", "srt", "tsv", "json"] as const)("--output - -f %s writes to stdout alone", async (format) => {
@@ -242,10 +253,10 @@ describe("wrong usage is told before a model is loaded, with exit code 2", () =>
     ["--tsk x", 'Unknown option "--tsk", expected one of --model, '],
     ["--task sing", 'Unknown task "sing", expected one of transcribe, translate'],
     ["--language klingon", 'Unknown language "klingon", expected one of english, chinese'],
-    ["-f ass", 'Unknown output format "ass", expected one of txt, vtt, srt, tsv, json, all'],
+    ["-f doc", 'Unknown output format "doc", expected one of txt, vtt, srt, tsv, json, lrc, csv, json-full, ass, all'],
     ["--device tpu", 'Unknown device "tpu", expected one of auto, cpu, reference'],
     ["--dtype float8", 'Unknown dtype "float8", expected one of auto, float32, int8'],
-    ["--algorithm magic", 'Unknown algorithm "magic", expected one of chunked'],
+    ["--algorithm magic", 'Unknown algorithm "magic", expected one of auto, chunked, sequential'],
     ["--verbose=maybe", 'Unknown value "maybe" of --verbose, expected one of True, False'],
     ["--batch_size 0", 'Cannot use "0" as --batch_size, expected a whole number from 1 on'],
     ["--threads two", 'Cannot use "two" as --threads'],

@@ -84,6 +84,30 @@ describe("sotto, as a process", () => {
     }
   });
 
+  it("transcribes as openai/whisper does, and underlines words as they are spoken", async () => {
+    const flags = "--algorithm sequential --word_timestamps True -f srt --highlight_words True -o . -q";
+    const { code, out, err } = await run(sample("en-short.wav"), ...flags.split(" "));
+    expect([code, out, err]).toEqual([0, "", ""]);
+    const { transcribe } = JSON.parse(readFileSync(join(root, "test/golden/nano/en-short.json"), "utf8")) as {
+      transcribe: { words: { result: { segments: { text: string; words: { word: string; start: number }[] }[] } } };
+    };
+    const expected = transcribe.words.result.segments.flatMap(({ text, words: spokenWords }) => {
+      const whole = text.trim();
+      let at = 0;
+      return spokenWords.map(({ word, start }) => {
+        const [from, to] = [whole.indexOf(word.trim(), at), whole.indexOf(word.trim(), at) + word.trim().length];
+        at = to;
+        return { start, text: `${whole.slice(0, from)}<u>${whole.slice(from, to)}</u>${whole.slice(to)}` };
+      });
+    });
+    const cues = [
+      ...readFileSync(join(folder, "en-short.srt"), "utf8").matchAll(/^00:00:(\S+) --> \S+\n(.*<u>.*)\n$/gm),
+    ].map(([, start, text]) => ({ start: Number(start.replace(",", ".")), text }));
+    expect(cues.map(({ text }) => text)).toEqual(expected.map(({ text }) => text));
+    // Word times within 0.02 s of openai/whisper's: one step of the encoder.
+    for (const [i, { start }] of cues.entries()) expect(Math.abs(start - expected[i].start)).toBeLessThan(0.0201);
+  });
+
   it("reads standard input and writes a file's bytes to stdout", async () => {
     const { child, ended } = start("-", "--output", "-", "-f", "json", "-q");
     child.stdin?.end(readFileSync(sample("fr-short.flac")));

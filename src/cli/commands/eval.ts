@@ -10,10 +10,11 @@ import type { EvalRun, EvalTable } from "../eval/eval-report.ts";
 import { addEvalFlags, EVAL_BOOLEAN_FLAGS, type EvalFlags, readEvalFlags } from "../eval/flags.ts";
 import type { Sample } from "../eval/samples.ts";
 import type { FileScore } from "../eval/score.ts";
-import { type CliHost, type CliPipeline, type StopSignal, stopExitCode } from "../host.ts";
+import type { CliHost, CliPipeline } from "../host.ts";
 import { DEFAULT_MODEL } from "../options.ts";
 import { writeWholeFile } from "../output-files.ts";
 import { colours, openReport, type Report } from "../report.ts";
+import { Stopping } from "../stopping.ts";
 
 const DEFAULT_WIDTH = 100;
 
@@ -42,6 +43,7 @@ export const evaluate: CliCommand = {
     const { findSamples } = await import("../eval/samples.ts");
     const found = await findSamples(command.args, flags.transcribe.transcription.task);
     const report = await openReport(host, flags.transcribe.quiet);
+    for (const warning of flags.transcribe.warnings) report.warning(warning);
     const { withoutReference } = found;
     if (withoutReference > 0) {
       const were = withoutReference === 1 ? "1 recording has" : `${withoutReference} recordings have`;
@@ -59,21 +61,20 @@ class Evaluation {
   readonly #samples: readonly Sample[];
   readonly #host: CliHost;
   readonly #report: Report;
-  readonly #abort = new AbortController();
+  readonly #stopping: Stopping;
   /** undefined while at work, null if it failed. */
   readonly #scores: (FileScore | null | undefined)[];
   readonly #failures: { file: string | null; message: string }[] = [];
   #shown = 0;
   #elapsedMs = 0;
   #runs = { device: "", dtype: "" };
-  #stoppedBy: StopSignal | undefined;
-  #busy = false;
 
   constructor(flags: EvalFlags, samples: readonly Sample[], host: CliHost, report: Report) {
     this.#flags = flags;
     this.#samples = samples;
     this.#host = host;
     this.#report = report;
+    this.#stopping = new Stopping(host, report);
     this.#scores = samples.map(() => undefined);
   }
 
@@ -86,47 +87,22 @@ class Evaluation {
   }
 
   async run(): Promise<number> {
-    // Native code cannot be interrupted: work that has not ended in time after a stop is left alone.
-    let startGrace = (): void => undefined;
-    const deadline = new Promise<never>((_resolve, reject) => {
-      startGrace = () => {
-        setTimeout(() => {
-          this.#busy = true;
-          reject(this.#abort.signal.reason as Error);
-        }, this.#host.graceMs).unref();
-      };
-    });
-    deadline.catch(() => undefined);
-    const removeStop = this.#host.onStop((signal) => {
-      this.#stoppedBy = signal;
-      this.#abort.abort();
-      startGrace();
-      this.#report.clear();
-      this.#report.note("stopping; once more ends it at once");
-    });
-    const onClosed = (): void => {
-      if (this.#flags.output === undefined) this.#abort.abort(); // nobody waits for the rest
-    };
-    this.#host.outputClosed.addEventListener("abort", onClosed);
-    try {
-      if (this.#samples.length > 0)
-        await this.#loadAndTranscribe(<T>(work: Promise<T>) => Promise.race([work, deadline]));
-    } catch (error) {
-      if (!this.#abort.signal.aborted) throw error;
-    } finally {
-      this.#report.clear();
-      this.#host.outputClosed.removeEventListener("abort", onClosed);
-      removeStop();
-    }
+    await this.#stopping.during(
+      async () => {
+        if (this.#samples.length > 0) await this.#loadAndTranscribe();
+      },
+      { needsOutput: this.#flags.output === undefined },
+    );
     return this.#conclude();
   }
 
-  async #loadAndTranscribe(wait: <T>(work: Promise<T>) => Promise<T>): Promise<void> {
+  async #loadAndTranscribe(): Promise<void> {
     const { model, modelGiven, pipeline: settings } = this.#flags.transcribe;
     if (!modelGiven)
       this.#report.note(`using ${DEFAULT_MODEL}, a small model for trying sotto; --model chooses another`);
-    const { signal } = this.#abort;
-    const pipeline: CliPipeline & { readonly device?: string; readonly dtype?: string } = await wait(
+    for (const note of this.#flags.transcribe.notes) this.#report.note(note);
+    const { signal } = this.#stopping;
+    const pipeline = await this.#stopping.wait(
       this.#host.createPipeline(model, { ...settings, signal, onProgress: (one) => this.#report.download(one) }),
     );
     this.#runs = { device: pipeline.device ?? settings.device, dtype: pipeline.dtype ?? settings.dtype };
@@ -136,12 +112,12 @@ class Evaluation {
       if (table !== undefined) this.#report.result(table.header());
       this.#report.begin(this.#samples.map(({ name }) => name));
       for (const [language, indices] of this.#groups()) {
-        await this.#transcribe(pipeline, language, indices, wait, table);
+        await this.#transcribe(pipeline, language, indices, table);
       }
     } finally {
       this.#elapsedMs = this.#report.elapsedMs;
       this.#report.clear();
-      if (!this.#busy) await wait(pipeline.dispose());
+      await this.#stopping.release(() => pipeline.dispose());
     }
   }
 
@@ -173,10 +149,9 @@ class Evaluation {
     pipeline: CliPipeline,
     language: string | undefined,
     indices: readonly number[],
-    wait: <T>(work: Promise<T>) => Promise<T>,
     table: EvalTable | undefined,
   ): Promise<void> {
-    const { signal } = this.#abort;
+    const { signal } = this.#stopping;
     const results = pipeline
       .transcribeMany(
         indices.map((i) => this.#samples[i].source),
@@ -190,7 +165,7 @@ class Evaluation {
       [Symbol.asyncIterator]();
     try {
       for (;;) {
-        const next = await wait(results.next());
+        const next = await this.#stopping.wait(results.next());
         if (next.done === true) break;
         const { index, transcript, error } = next.value;
         await this.#settle(indices[index], transcript ?? error ?? new Error("it gave no transcript"), language);
@@ -202,14 +177,14 @@ class Evaluation {
       for (const i of indices) if (this.#scores[i] === undefined) await this.#settle(i, error, language);
       this.#show(table);
     } finally {
-      if (!this.#busy) await wait(Promise.resolve(results.return?.()));
+      await this.#stopping.release(() => results.return?.());
     }
   }
 
   async #settle(index: number, outcome: Transcript | Error, language: string | undefined): Promise<void> {
     const sample = this.#samples[index];
     if (outcome instanceof Error) {
-      const { signal } = this.#abort;
+      const { signal } = this.#stopping;
       if (outcome instanceof OptionError && language === undefined) throw outcome; // a flag: refused for all
       if (signal.aborted) throw outcome; // what the stop broke off is no failure
       this.#scores[index] = null;
@@ -254,11 +229,8 @@ class Evaluation {
     }
 
     const all = this.#samples.length + this.#failures.filter(({ file }) => file === null).length;
-    if (this.#stoppedBy !== undefined) {
-      this.#report.failure(`interrupted; ${scores.length} of ${this.#samples.length} recordings were finished`);
-      if (this.#busy) this.#host.die(this.#stoppedBy);
-      return stopExitCode(this.#stoppedBy);
-    }
+    const code = this.#stopping.conclude(`${scores.length} of ${this.#samples.length} recordings were finished`);
+    if (code !== null) return code;
     const failed = this.#failures.length;
     if (failed > 0 && all > 1) this.#report.failure(`${failed} of ${all} recordings failed`);
     return failed > 0 ? 1 : 0;

@@ -4,23 +4,17 @@ import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import type { Command } from "commander";
 import { OptionError } from "../../errors.ts";
-import { writeTranscript } from "../../outputs/index.ts";
+import { formatExtension, type OutputFormat, type RunDetails, writeTranscript } from "../../outputs/index.ts";
 import type { Transcript } from "../../transcription/index.ts";
 import type { CliCommand } from "../command.ts";
-import {
-  type CliHost,
-  type CliPipeline,
-  type DownloadProgress,
-  type StopSignal,
-  stopExitCode,
-  type TranscriptionSettings,
-} from "../host.ts";
+import type { CliHost, CliPipeline, DownloadProgress, TranscriptionSettings } from "../host.ts";
 import { SegmentDisplay } from "../display.ts";
 import { expandInputs, type InputItem } from "../inputs.ts";
-import { addTranscribeFlags, BOOLEAN_FLAGS, DEFAULT_MODEL, formatsOf, readTranscribeFlags } from "../options.ts";
+import { addTranscribeFlags, BOOLEAN_FLAGS, DEFAULT_MODEL, readTranscribeFlags } from "../options.ts";
 import type { TranscribeFlags } from "../options.ts";
 import { outputStems, writeWholeFile } from "../output-files.ts";
 import { clock, colours, openReport, type Report, speed } from "../report.ts";
+import { Stopping } from "../stopping.ts";
 import { systemReason } from "../system-reason.ts";
 
 export const transcribe: CliCommand = {
@@ -42,6 +36,7 @@ export const transcribe: CliCommand = {
     const { items, failures } = await expandInputs(words, () => host.stdin);
     assertDestinationFits(flags, items);
     const report = await openReport(host, flags.quiet);
+    for (const warning of flags.warnings) report.warning(warning);
     for (const failure of failures) report.failure(failure);
     const run = new Run(flags, items, host, report);
     return run.run(failures.length);
@@ -70,15 +65,11 @@ class Run {
   readonly #items: readonly InputItem[];
   readonly #host: CliHost;
   readonly #report: Report;
-  readonly #abort = new AbortController();
-  /** Rejects when the run was to stop and work has not ended in time: native code cannot be interrupted. */
-  readonly #deadline: Promise<never>;
-  #startGrace: () => void = () => undefined;
-  #busy = false;
+  readonly #stopping: Stopping;
   readonly #stems: readonly string[];
   #failed = 0;
   #done = 0;
-  #stoppedBy: StopSignal | undefined;
+  #details: RunDetails = {};
   readonly #display: SegmentDisplay | undefined;
 
   constructor(flags: TranscribeFlags, items: readonly InputItem[], host: CliHost, report: Report) {
@@ -87,15 +78,7 @@ class Run {
     this.#host = host;
     this.#report = report;
     const { destination } = flags;
-    this.#deadline = new Promise((_resolve, reject) => {
-      this.#startGrace = () => {
-        setTimeout(() => {
-          this.#busy = true;
-          reject(this.#abort.signal.reason as Error);
-        }, host.graceMs).unref();
-      };
-    });
-    this.#deadline.catch(() => undefined);
+    this.#stopping = new Stopping(host, report);
     if (flags.display) {
       this.#display = new SegmentDisplay({
         names: items.map(({ name }) => name),
@@ -104,35 +87,21 @@ class Run {
         write: (text) => report.result(text),
       });
     }
-    this.#stems = destination.kind === "folder" ? outputStems(items, destination.path, destination.formats) : [];
+    this.#stems =
+      destination.kind === "folder"
+        ? outputStems(items, destination.path, destination.formats.map(formatExtension))
+        : [];
   }
 
   /** @param missing inputs that failed before this run */
   async run(missing: number): Promise<number> {
-    const removeStop = this.#host.onStop((signal) => {
-      this.#stoppedBy = signal;
-      this.#abort.abort();
-      this.#startGrace();
-      this.#report.clear();
-      this.#report.note("stopping; once more ends it at once");
-    });
-    // With stdout gone, and nothing written elsewhere, nobody waits for the rest.
-    const { outputClosed } = this.#host;
-    const onClosed = (): void => {
-      if (formatsOf(this.#flags.destination).length === 0 || this.#flags.destination.kind === "stdout") {
-        this.#abort.abort();
-      }
-    };
-    outputClosed.addEventListener("abort", onClosed);
-    try {
-      if (this.#items.length > 0) await this.#loadAndTranscribe();
-    } catch (error) {
-      if (!this.#abort.signal.aborted) throw error;
-    } finally {
-      this.#report.clear();
-      outputClosed.removeEventListener("abort", onClosed);
-      removeStop();
-    }
+    const { kind } = this.#flags.destination;
+    await this.#stopping.during(
+      async () => {
+        if (this.#items.length > 0) await this.#loadAndTranscribe();
+      },
+      { needsOutput: kind === "display" || kind === "stdout" },
+    );
     return this.#conclude(missing);
   }
 
@@ -144,9 +113,11 @@ class Run {
         `using ${DEFAULT_MODEL}, a small model for trying sotto; for real speech: --model turbo (sotto models lists them)`,
       );
     }
-    const { signal } = this.#abort;
+    for (const note of this.#flags.notes) this.#report.note(note);
+    const { signal } = this.#stopping;
     const onProgress = (progress: DownloadProgress): void => this.#report.download(progress);
-    const pipeline = await this.#wait(this.#host.createPipeline(model, { ...settings, signal, onProgress }));
+    const pipeline = await this.#stopping.wait(this.#host.createPipeline(model, { ...settings, signal, onProgress }));
+    this.#details = this.#detailsOf(pipeline);
     try {
       signal.throwIfAborted();
       this.#report.begin(this.#items.map(({ name }) => name));
@@ -155,19 +126,25 @@ class Run {
     } finally {
       this.#display?.flush();
       this.#report.clear();
-      if (!this.#busy) await this.#wait(pipeline.dispose());
+      await this.#stopping.release(() => pipeline.dispose());
     }
   }
 
-  async #wait<T>(work: Promise<T>): Promise<T> {
-    return Promise.race([work, this.#deadline]);
+  #detailsOf({ engine, dtype, tokenizer }: CliPipeline): RunDetails {
+    return {
+      model: this.#flags.model,
+      task: this.#flags.transcription.task,
+      dimensions: engine?.dimensions,
+      dtype,
+      decode: tokenizer && ((ids) => tokenizer.decode(ids, { skipSpecialTokens: false, timestamps: true })),
+    };
   }
 
   #settings(): TranscriptionSettings {
     const display = this.#display;
     return {
       ...this.#flags.transcription,
-      signal: this.#abort.signal,
+      signal: this.#stopping.signal,
       onProgress: (progress, index = 0) => this.#report.progress(index, progress),
       ...(display !== undefined && { onSegment: (segment, index = 0) => display.segment(index, segment) }),
     };
@@ -178,7 +155,7 @@ class Run {
       (transcript) => ({ transcript }),
       (error: Error) => ({ error }),
     );
-    await this.#settle({ index: 0, ...(await this.#wait(work)) });
+    await this.#settle({ index: 0, ...(await this.#stopping.wait(work)) });
   }
 
   /** Several recordings share batches, and each is written as soon as it is finished. */
@@ -187,12 +164,12 @@ class Run {
     const results = pipeline.transcribeMany(sources, this.#settings())[Symbol.asyncIterator]();
     try {
       for (;;) {
-        const next = await this.#wait(results.next());
+        const next = await this.#stopping.wait(results.next());
         if (next.done === true) break;
         await this.#settle(next.value);
       }
     } finally {
-      if (!this.#busy) await this.#wait(Promise.resolve(results.return?.()));
+      await this.#stopping.release(() => results.return?.());
     }
   }
 
@@ -203,8 +180,7 @@ class Run {
       await this.#finish(index, transcript);
     } catch (failure) {
       // A flag that the model refuses is refused for every recording; and what the stop broke off is no failure.
-      const { signal } = this.#abort;
-      if (failure instanceof OptionError || (signal.aborted && isAbort(failure, signal))) throw failure;
+      if (failure instanceof OptionError || this.#stopping.brokeOff(failure)) throw failure;
       this.#fail(index, failure);
     }
   }
@@ -215,15 +191,15 @@ class Run {
     for (const warning of transcript.warnings) this.#report.warning(`${name}: ${warning}`);
     const written: string[] = [];
     if (destination.kind === "stdout") {
-      const text = writeTranscript(transcript, destination.format);
+      const text = this.#written(transcript, destination.format);
       this.#report.result(text.endsWith("\n") || text === "" ? text : `${text}\n`);
     } else if (destination.kind === "file") {
-      await writeWholeFile(destination.path, writeTranscript(transcript, destination.format));
+      await writeWholeFile(destination.path, this.#written(transcript, destination.format));
       written.push(destination.path);
     } else if (destination.kind === "folder") {
       for (const format of destination.formats) {
-        const path = join(destination.path, `${this.#stems[index]}.${format}`);
-        await writeWholeFile(path, writeTranscript(transcript, format));
+        const path = join(destination.path, `${this.#stems[index]}.${formatExtension(format)}`);
+        await writeWholeFile(path, this.#written(transcript, format));
         written.push(path);
       }
     }
@@ -235,6 +211,10 @@ class Run {
       figures.push(`${(elapsedMs / 1000).toFixed(1)} s`, speed(transcript.duration, elapsedMs));
     }
     this.#report.note(`${name}: ${figures.join(", ")}${written.length > 0 ? ` -> ${written.join(", ")}` : ""}`);
+  }
+
+  #written(transcript: Transcript, format: OutputFormat): string {
+    return writeTranscript(transcript, format, { ...this.#flags.subtitles, details: this.#details });
   }
 
   #fail(index: number, error: unknown): void {
@@ -249,13 +229,10 @@ class Run {
   #conclude(missing: number): number {
     const failed = this.#failed + missing;
     const all = this.#items.length + missing;
-    if (this.#stoppedBy !== undefined) {
-      this.#report.failure(
-        `interrupted; ${this.#done} of ${all} ${all === 1 ? "recording was" : "recordings were"} finished`,
-      );
-      if (this.#busy) this.#host.die(this.#stoppedBy);
-      return stopExitCode(this.#stoppedBy);
-    }
+    const code = this.#stopping.conclude(
+      `${this.#done} of ${all} ${all === 1 ? "recording was" : "recordings were"} finished`,
+    );
+    if (code !== null) return code;
     if (failed > 0 && all > 1) this.#report.failure(`${failed} of ${all} recordings failed`);
     return failed > 0 ? 1 : 0;
   }
@@ -275,10 +252,4 @@ async function languageOf({ language, languageProbability }: Transcript): Promis
   const name = languageName(language);
   const titled = name.replace(/^./, (letter) => letter.toUpperCase());
   return languageProbability === null ? titled : `${titled} (detected, ${Math.round(languageProbability * 100)}%)`;
-}
-
-function isAbort(failure: unknown, { reason }: AbortSignal): boolean {
-  return (
-    failure === reason || (failure instanceof Error && (failure.name === "AbortError" || failure.cause === reason))
-  );
 }

@@ -1,0 +1,384 @@
+/**
+ * The flags of decoding: how a window is searched, what the model is told before it, when it is tried again. Names, values
+ * and meaning are openai/whisper's (facts 2.1); what it lacks comes from faster-whisper (facts 3.2). A table, from which the
+ * help, the reading and the choice of the algorithm follow.
+ */
+
+import { createReadStream } from "node:fs";
+import { buffer } from "node:stream/consumers";
+import type { Command } from "commander";
+import { OptionError, quote } from "../errors.ts";
+import type { Algorithm, SequentialTranscribeOptions } from "../index.ts";
+import { conflict, missing, orNone, parseBoolean, parseNumber, parseWhole, type ValueReader } from "./arguments.ts";
+import { systemReason } from "./system-reason.ts";
+
+/** Where no flag says otherwise: openai/whisper's command line searches with beams and samples, its library does not (facts 2.1). */
+export const SEQUENTIAL_DEFAULTS: DecodingSettings = { beamSize: 5, bestOf: 5 };
+
+/** The library's limits, so that what is beyond them is told before a model is loaded. */
+const MAX_ROWS = 128;
+const MAX_PATIENCE = 100;
+const MAX_TEMPERATURE = 100;
+const MAX_TEMPERATURES = 100;
+const WINDOW_SECONDS = 30;
+
+/** The library takes 10,000 phrases; a hundred letters each is more than a phrase. */
+const MAX_PHRASES_BYTES = 1_000_000;
+
+/** The algorithm's options, as far as they have a flag in the table. */
+type Options = Omit<
+  SequentialTranscribeOptions,
+  "algorithm" | "task" | "language" | "languagePerWindow" | "returnTimestamps" | "signal" | "onProgress" | "onSegment"
+>;
+export type DecodingSettings = { -readonly [K in keyof Options]: Options[K] };
+
+interface DecodingFlag {
+  /** With `_`, without `--`. */
+  readonly name: string;
+  /** `<n>`; `[bool]` may stand alone. */
+  readonly value: string;
+  readonly help: string;
+  /** As the help shows it. */
+  readonly ifMissing?: string;
+  /** Whether every algorithm has it; else only the sequential one. */
+  readonly everywhere: boolean;
+  /** Option of the library, and its value. */
+  readonly read: (flag: string, word: string) => Promise<DecodingSettings> | DecodingSettings;
+}
+
+const BOOL = "[bool]";
+const bool: ValueReader<boolean> = parseBoolean;
+const text: ValueReader<string> = (_flag, word) => word;
+const number =
+  (least?: number, most?: number): ValueReader<number> =>
+  (flag, word) =>
+    parseNumber(flag, word, least, most);
+const whole =
+  (least: number, most?: number): ValueReader<number> =>
+  (flag, word) =>
+    parseWhole(flag, word, least, most);
+
+function flag<K extends keyof Options>(
+  name: string,
+  option: K,
+  value: string,
+  help: string,
+  read: ValueReader<Options[K] | Promise<Options[K]>>,
+  ifMissing?: string,
+): DecodingFlag {
+  return {
+    name,
+    value,
+    help,
+    everywhere: false,
+    ...(ifMissing !== undefined && { ifMissing }),
+    read: async (long, word) => ({ [option]: await read(long, word) }),
+  };
+}
+
+const everywhere = (one: DecodingFlag): DecodingFlag => ({ ...one, everywhere: true });
+
+/** Read together with `--temperature`: see `readTemperatures`. */
+const TEMPERATURES: readonly DecodingFlag[] = [
+  flag("temperature", "temperature", "<t>", "first temperature that is tried", number(0, MAX_TEMPERATURE), "0"),
+  flag(
+    "temperature_increment_on_fallback",
+    "temperature",
+    "<t>",
+    "step to the next one, up to 1; None: no other",
+    (long, word) => orNone(number(0))(long, word) ?? undefined,
+    "0.2",
+  ),
+];
+
+/** Flags of all algorithms, shown with those of a transcription. */
+const GENERAL: readonly DecodingFlag[] = [
+  everywhere(
+    flag(
+      "suppress_tokens",
+      "suppressTokens",
+      "<ids>",
+      "ids never written; -1: symbols that are no speech",
+      readTokens,
+      "-1",
+    ),
+  ),
+  everywhere(
+    flag(
+      "max_initial_timestamp",
+      "maxInitialTimestamp",
+      "<s>",
+      "latest start of a window's first segment, or None",
+      orNone(number(0, WINDOW_SECONDS)),
+      "1",
+    ),
+  ),
+];
+
+const GROUPS: readonly (readonly [heading: string, flags: readonly DecodingFlag[]])[] = [
+  [
+    "Words:",
+    [
+      everywhere(flag("word_timestamps", "wordTimestamps", BOOL, "find out when each word is spoken", bool, "False")),
+      everywhere(
+        flag("prepend_punctuations", "prependPunctuations", "<marks>", "marks that belong to the next word", text),
+      ),
+      everywhere(
+        flag("append_punctuations", "appendPunctuations", "<marks>", "marks that belong to the word before", text),
+      ),
+    ],
+  ],
+  [
+    "Search (algorithm sequential):",
+    [
+      flag("beam_size", "beamSize", "<n>", "beams at temperature 0; None: greedy", orNone(whole(1, MAX_ROWS)), "5"),
+      flag(
+        "patience",
+        "patience",
+        "<x>",
+        "beam search waits for beam_size * patience texts",
+        orNone(number(0, MAX_PATIENCE)),
+      ),
+      flag(
+        "length_penalty",
+        "lengthPenalty",
+        "<alpha>",
+        "0 to 1, for longer texts; default: mean of the tokens",
+        orNone(number(0, 1)),
+      ),
+      flag("best_of", "bestOf", "<n>", "samples at temperatures above 0", orNone(whole(1, MAX_ROWS)), "5"),
+      flag("seed", "seed", "<n>", "what the samples follow from", whole(0), "0"),
+      flag(
+        "allowed_phrases",
+        "allowedPhrases",
+        "<file>",
+        "file of phrases, one a line: nothing else is written",
+        readPhrases,
+      ),
+      flag("suppress_numerals", "suppressNumerals", BOOL, "spell numbers out", bool, "False"),
+      flag("without_timestamps", "withoutTimestamps", BOOL, "windows of 30 s, without times in them", bool, "False"),
+    ],
+  ],
+  [
+    "Context (algorithm sequential):",
+    [
+      flag("initial_prompt", "initialPrompt", "<text>", "text as if it stood before the recording", text),
+      flag("carry_initial_prompt", "carryInitialPrompt", BOOL, "tell it to every window", bool, "False"),
+      flag(
+        "condition_on_previous_text",
+        "conditionOnPreviousText",
+        BOOL,
+        "tell a window the text before it",
+        bool,
+        "True",
+      ),
+      flag("hotwords", "hotwords", "<text>", "words to expect in every window", text),
+      flag("prefix", "prefix", "<text>", "text that each window begins with", text),
+    ],
+  ],
+  [
+    "Quality (algorithm sequential):",
+    [
+      ...TEMPERATURES,
+      flag(
+        "compression_ratio_threshold",
+        "compressionRatioThreshold",
+        "<x>",
+        "above it text repeats itself: next temperature",
+        orNone(number()),
+        "2.4",
+      ),
+      flag(
+        "logprob_threshold",
+        "logprobThreshold",
+        "<x>",
+        "below it text is unsure: next temperature",
+        orNone(number()),
+        "-1.0",
+      ),
+      flag(
+        "no_speech_threshold",
+        "noSpeechThreshold",
+        "<p>",
+        "above it unsure text is silence",
+        orNone(number()),
+        "0.6",
+      ),
+      flag(
+        "hallucination_silence_threshold",
+        "hallucinationSilenceThreshold",
+        "<s>",
+        "skip longer silence around made-up text",
+        orNone(number(0)),
+      ),
+      flag(
+        "clip_timestamps",
+        "clipTimestamps",
+        "<list>",
+        "what to transcribe: start,end,start,end ...",
+        readClips,
+        "0",
+      ),
+    ],
+  ],
+];
+
+const FLAGS: readonly DecodingFlag[] = [...GENERAL, ...GROUPS.flatMap(([, flags]) => flags)];
+
+/** Flags of decoding that take True or False. */
+export const DECODING_BOOLEANS: readonly string[] = FLAGS.filter(({ value }) => value === BOOL).map(
+  ({ name }) => `--${name}`,
+);
+
+/** Declares those that every algorithm has, in the group that is open. */
+export function addGeneralFlags(command: Command): void {
+  for (const one of GENERAL) declare(command, one);
+}
+
+/** Declares the others, in groups of their own. */
+export function addDecodingFlags(command: Command): void {
+  for (const [heading, flags] of GROUPS) {
+    command.optionsGroup(heading);
+    for (const one of flags) declare(command, one);
+  }
+}
+
+function declare(command: Command, { name, value, help, ifMissing }: DecodingFlag): void {
+  command.option(`--${name} ${value}`, help, ifMissing);
+}
+
+/** What the flags of decoding say. */
+export interface ReadDecoding {
+  /** Only what was given. */
+  readonly settings: DecodingSettings;
+  /** Flags given that only the sequential algorithm has. */
+  readonly sequentialOnly: readonly string[];
+  readonly warnings: readonly string[];
+}
+
+/**
+ * Reads the flags of a parsed command that were given.
+ *
+ * @throws {OptionError} if a value does not exist, or flags exclude one another
+ */
+export async function readDecodingFlags(command: Command): Promise<ReadDecoding> {
+  const settings: DecodingSettings = {};
+  const sequentialOnly: string[] = [];
+  for (const one of FLAGS) {
+    if (command.getOptionValueSource(one.name) !== "cli") continue;
+    const word = command.getOptionValue(one.name) as string;
+    const read = await one.read(`--${one.name}`, word);
+    if (!TEMPERATURES.includes(one)) Object.assign(settings, read);
+    if (!one.everywhere) sequentialOnly.push(`--${one.name}`);
+  }
+  const temperature = readTemperatures(command);
+  if (temperature !== undefined) settings.temperature = temperature;
+  assertConsistent(settings);
+  const warnings: string[] = [];
+  if (settings.hotwords !== undefined && settings.prefix !== undefined) {
+    warnings.push("--hotwords has no effect with --prefix");
+  }
+  return { settings, sequentialOnly, warnings };
+}
+
+/**
+ * The algorithm to use: `auto` is chunked, unless a flag asks for what only the sequential one can do.
+ *
+ * @param sequentialOnly flags given that the chunked algorithm lacks
+ * @param chunkedOnly flags given that the sequential algorithm lacks
+ * @returns with it what the user should be told, or null
+ * @throws {OptionError} for a flag that the algorithm lacks
+ */
+export function chooseAlgorithm(
+  asked: "auto" | Algorithm,
+  sequentialOnly: readonly string[],
+  chunkedOnly: readonly string[],
+): { readonly algorithm: Algorithm; readonly note: string | null } {
+  if (asked === "sequential" && chunkedOnly.length > 0) {
+    conflict(chunkedOnly[0], "--algorithm sequential", "--algorithm chunked has it");
+  }
+  if (asked === "chunked" && sequentialOnly.length > 0) {
+    conflict(sequentialOnly[0], "--algorithm chunked", "--algorithm sequential has it");
+  }
+  if (asked !== "auto") return { algorithm: asked, note: null };
+  if (sequentialOnly.length === 0) return { algorithm: "chunked", note: null };
+  if (chunkedOnly.length > 0) {
+    conflict(
+      sequentialOnly[0],
+      chunkedOnly[0],
+      "the one is of --algorithm sequential, the other of --algorithm chunked",
+    );
+  }
+  const flags = sequentialOnly.join(", ");
+  return { algorithm: "sequential", note: `using --algorithm sequential, which is slower, for ${flags}` };
+}
+
+/** Temperatures from the first to 1, as openai/whisper counts them (facts 2.1.1); undefined where no flag was given. */
+function readTemperatures(command: Command): Options["temperature"] {
+  const [first, step] = TEMPERATURES.map(({ name }) => command.getOptionValue(name) as string);
+  if (!TEMPERATURES.some(({ name }) => command.getOptionValueSource(name) === "cli")) return undefined;
+  const start = parseNumber("--temperature", first, 0, MAX_TEMPERATURE);
+  const option = "--temperature_increment_on_fallback";
+  const increment = orNone(number(0))(option, step);
+  if (increment === null || start > 1) return [start];
+  const count = Math.floor((1 - start + 1e-6) / increment) + 1;
+  if (count > MAX_TEMPERATURES) {
+    throw new OptionError(
+      option,
+      `Cannot use ${quote(step)} as ${option}: it makes more than ${MAX_TEMPERATURES} tries`,
+    );
+  }
+  // 0.2 + 0.4 is 0.6000000000000001, and reads so in JSON.
+  return Array.from({ length: count }, (_, i) => Number((start + i * increment).toFixed(9)));
+}
+
+/** Rules between flags (facts 2.4.2), but for those that the ladder of temperatures settles. */
+function assertConsistent(settings: DecodingSettings): void {
+  const { beamSize = SEQUENTIAL_DEFAULTS.beamSize ?? null, patience } = settings;
+  if (patience !== undefined && patience !== null) {
+    if (beamSize === null) conflict("--patience", "--beam_size None");
+    if (beamSize * patience <= 0.5) {
+      throw new OptionError("patience", `Cannot use --patience ${patience}: ${beamSize} beams would wait for no text`);
+    }
+  }
+  const { hallucinationSilenceThreshold: silence, wordTimestamps = false } = settings;
+  if (silence !== undefined && silence !== null && !wordTimestamps) {
+    missing("--hallucination_silence_threshold", "--word_timestamps True");
+  }
+}
+
+function readTokens(option: string, word: string): string {
+  if (word.trim() !== "" && !word.split(",").every((id) => /^\s*(-1|\d+)\s*$/.test(id))) {
+    throw new OptionError(option, `Cannot use ${quote(word)} as ${option}, expected ids of tokens or -1, with commas`);
+  }
+  return word;
+}
+
+function readClips(option: string, word: string): readonly number[] {
+  const times = word.trim() === "" ? [] : word.split(",").map((time) => parseNumber(option, time.trim(), 0));
+  for (let i = 1; i < times.length; i += 2) {
+    if (times[i] < times[i - 1]) {
+      throw new OptionError(option, `Cannot use ${quote(word)} as ${option}: a clip ends before it starts`);
+    }
+  }
+  return times;
+}
+
+async function readPhrases(option: string, path: string): Promise<readonly string[]> {
+  const refuse = (reason: string, cause?: unknown): never => {
+    throw new OptionError(option, `Cannot read ${option} ${quote(path)}: ${reason}`, { cause });
+  };
+  // Not the size that is told: a pipe has none.
+  const bytes = await buffer(createReadStream(path, { end: MAX_PHRASES_BYTES })).catch((error: unknown) =>
+    refuse(systemReason(error), error),
+  );
+  if (bytes.length > MAX_PHRASES_BYTES) refuse(`it has more than ${MAX_PHRASES_BYTES} bytes`);
+  const phrases = bytes
+    .toString("utf8")
+    .replace(/^\ufeff/, "")
+    .split(/\r?\n/)
+    .map((line) => line.trim())
+    .filter((line) => line !== "");
+  if (phrases.length === 0) refuse("it holds no phrases");
+  return phrases;
+}

@@ -1,0 +1,52 @@
+/** The flags that shape subtitles: openai/whisper's, which need word times (facts 2.1.2, 2.6.4). */
+
+import type { Command } from "commander";
+import type { SubtitleOptions } from "../outputs/index.ts";
+import { missing, orNone, parseBoolean, parseWhole } from "./arguments.ts";
+
+export const SUBTITLE_BOOLEANS: readonly string[] = ["--highlight_words"];
+
+const LIMITS = [
+  ["max_line_width", "maxLineWidth", "most letters of a line of a subtitle"],
+  ["max_line_count", "maxLineCount", "most lines of a subtitle, with max_line_width"],
+  ["max_words_per_line", "maxWordsPerLine", "most words of a line, without max_line_width"],
+] as const;
+
+/** Declares the flags. */
+export function addSubtitleFlags(command: Command): void {
+  command.option("--highlight_words [bool]", "underline words as they are spoken (srt, vtt)", "False");
+  for (const [name, , help] of LIMITS) command.option(`--${name} <n>`, help);
+}
+
+/**
+ * Reads the flags of a parsed command.
+ *
+ * @throws {OptionError} if a value does not exist, or there are no word times to go by
+ */
+export function readSubtitleFlags(
+  command: Command,
+  hasWords: boolean,
+): { readonly subtitles: SubtitleOptions; readonly warnings: readonly string[] } {
+  const given = (name: string): string | undefined => command.getOptionValue(name) as string | undefined;
+  const subtitles: { -readonly [K in keyof SubtitleOptions]: SubtitleOptions[K] } = {};
+  const read = orNone((option, word) => parseWhole(option, word, 1));
+  if (parseBoolean("--highlight_words", given("highlight_words") ?? "False")) {
+    if (!hasWords) missing("--highlight_words", "--word_timestamps True");
+    subtitles.highlightWords = true;
+  }
+  for (const [name, option] of LIMITS) {
+    const value = read(`--${name}`, given(name) ?? "None");
+    if (value === null) continue;
+    if (!hasWords) missing(`--${name}`, "--word_timestamps True");
+    subtitles[option] = value;
+  }
+  const { maxLineWidth, maxLineCount, maxWordsPerLine } = subtitles;
+  const warnings: string[] = [];
+  if (maxLineCount !== undefined && maxLineWidth === undefined) {
+    warnings.push("--max_line_count has no effect without --max_line_width");
+  }
+  if (maxWordsPerLine !== undefined && maxLineWidth !== undefined) {
+    warnings.push("--max_words_per_line has no effect with --max_line_width");
+  }
+  return { subtitles, warnings };
+}

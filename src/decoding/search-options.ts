@@ -1,0 +1,139 @@
+/**
+ * How the tokens of a window are searched for: greedily, by sampling, or by beams; and what comes before them. Names and
+ * meaning are openai/whisper's DecodingOptions (facts 2.4.1); hotwords are faster-whisper's (facts 3.2.8), suppressNumerals
+ * is WhisperX's (facts 4.3.5), and allowed phrases are what whisper.cpp calls guided mode.
+ */
+import { OptionError, quote } from "../errors.ts";
+import { roundHalfEven } from "./round-half-even.ts";
+
+/** Most rows of one window: each costs logits of 200 kB a token, and nobody gains by more than ten. */
+const MAX_ROWS = 128;
+
+/** Most candidates that patience may ask beam search to wait for. */
+const MAX_PATIENCE = 100;
+
+export interface SearchOptions {
+  /** 0 (default) takes the likeliest token; above it tokens are drawn from softmax(logits / temperature). */
+  readonly temperature?: number | undefined;
+  /** Beams of a beam search, whatever the temperature; null (default) for none. */
+  readonly beamSize?: number | null | undefined;
+  /** Samples that the best is taken of, at a temperature above 0; null (default) for one. */
+  readonly bestOf?: number | null | undefined;
+  /** A beam search ends when round(beamSize * patience) texts have ended; default 1. */
+  readonly patience?: number | null | undefined;
+  /** 0 to 1, Google NMT's alpha; null (default) ranks texts by mean log-probability of their tokens. */
+  readonly lengthPenalty?: number | null | undefined;
+  /** Tokens of the text before this window; the newest nTextCtx / 2 - 1 are kept. */
+  readonly prompt?: readonly number[] | undefined;
+  /** How this window begins: text or tokens, which are not part of the result. */
+  readonly prefix?: readonly number[] | string | undefined;
+  /** Whole number that the samples follow from: the same one gives the same text. Default 0. */
+  readonly seed?: number | undefined;
+  /** Words to expect: told to the model as if they came before the prompt. Not used beside a prefix. */
+  readonly hotwords?: string | undefined;
+  /** Spells numbers out: no token with a digit, %, $ or £. Default false. */
+  readonly suppressNumerals?: boolean | undefined;
+  /** The window says one of these and nothing else. */
+  readonly allowedPhrases?: readonly string[] | undefined;
+  /** Most generated tokens. Default: that of the resolved options if it is below nTextCtx, else nTextCtx / 2. */
+  readonly sampleLength?: number | undefined;
+}
+
+/** Names of the options, for callers that check what they were given. */
+export const SEARCH_OPTIONS = [
+  "temperature",
+  "beamSize",
+  "bestOf",
+  "patience",
+  "lengthPenalty",
+  "prompt",
+  "prefix",
+  "seed",
+  "hotwords",
+  "suppressNumerals",
+  "allowedPhrases",
+  "sampleLength",
+] as const satisfies readonly (keyof SearchOptions)[];
+
+/** Search options after the check. */
+export interface ResolvedSearch {
+  readonly kind: "greedy" | "sampling" | "beams";
+  /** Token sequences side by side. */
+  readonly rows: number;
+  readonly temperature: number;
+  /** Finished texts that end a beam search. */
+  readonly maxCandidates: number;
+  readonly lengthPenalty: number | null;
+  readonly seed: number;
+}
+
+/**
+ * Checks the search options against each other (facts 2.4.2), without a model.
+ *
+ * @param nTextCtx longest sequence of the model
+ * @throws {OptionError} for a value out of range, or options that exclude each other
+ */
+export function resolveSearch(search: SearchOptions, nTextCtx: number): ResolvedSearch {
+  const { temperature = 0, seed = 0, sampleLength } = search;
+  const beamSize = search.beamSize ?? null;
+  const bestOf = search.bestOf ?? null;
+  const patience = search.patience ?? null;
+  const lengthPenalty = search.lengthPenalty ?? null;
+
+  // Above some hundreds every token is equally likely, and logits / temperature loses digits.
+  if (!(temperature >= 0 && temperature <= 100)) {
+    throw new OptionError("temperature", `Temperature ${quote(temperature)} is out of range, expected 0 to 100`);
+  }
+  assertWholeOrNull("beamSize", beamSize, 1, MAX_ROWS);
+  assertWholeOrNull("bestOf", bestOf, 1, MAX_ROWS);
+  assertWholeOrNull("seed", seed, 0, Number.MAX_SAFE_INTEGER);
+  if (sampleLength !== undefined) assertWholeOrNull("sampleLength", sampleLength, 1, nTextCtx);
+  if (lengthPenalty !== null && !(lengthPenalty >= 0 && lengthPenalty <= 1)) {
+    throw new OptionError("lengthPenalty", `Length penalty ${quote(lengthPenalty)} is out of range, expected 0 to 1`);
+  }
+  if (beamSize !== null && bestOf !== null) {
+    throw new OptionError("bestOf", "Cannot use bestOf together with beamSize", {
+      hint: "bestOf is for samples, at a temperature above 0; beamSize is for beam search",
+    });
+  }
+  if (bestOf !== null && temperature === 0) {
+    throw new OptionError("bestOf", "Cannot use bestOf at temperature 0: every sample would be the same");
+  }
+  if (patience !== null && beamSize === null) {
+    throw new OptionError("patience", "Cannot use patience without beamSize");
+  }
+  if (patience !== null && !(patience >= 0 && patience <= MAX_PATIENCE)) {
+    throw new OptionError("patience", `Patience ${quote(patience)} is out of range, expected 0 to ${MAX_PATIENCE}`);
+  }
+  const maxCandidates = roundHalfEven((beamSize ?? 1) * (patience ?? 1));
+  if (maxCandidates === 0) {
+    throw new OptionError("patience", `Patience ${quote(patience)} of ${beamSize} beams waits for no text at all`);
+  }
+  return {
+    kind: beamSize !== null ? "beams" : temperature > 0 ? "sampling" : "greedy",
+    rows: beamSize ?? bestOf ?? 1,
+    temperature,
+    maxCandidates,
+    lengthPenalty,
+    seed,
+  };
+}
+
+/**
+ * The options for one temperature of a fallback ladder: samples have no beams and no patience, and temperature 0 has no
+ * best of several (facts 2.3.4).
+ */
+export function searchAtTemperature(search: SearchOptions, temperature: number): SearchOptions {
+  return temperature > 0
+    ? { ...search, temperature, beamSize: null, patience: null }
+    : { ...search, temperature, bestOf: null };
+}
+
+function assertWholeOrNull(option: string, value: number | null, from: number, to: number): void {
+  if (value !== null && !(Number.isInteger(value) && value >= from && value <= to)) {
+    throw new OptionError(
+      option,
+      `${quote(value)} is no value of ${option}, expected a whole number from ${from} to ${to}`,
+    );
+  }
+}

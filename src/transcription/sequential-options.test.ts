@@ -1,0 +1,126 @@
+import { describe, expect, it } from "vitest";
+import { ScriptedEngine } from "../../test/helpers/scripted-engine.ts";
+import { wordTokenizer } from "../../test/helpers/word-tokenizer.ts";
+import { OptionError } from "../errors.ts";
+import { resolveSequential, SEQUENTIAL_OPTIONS, type SequentialOptions } from "./sequential-options.ts";
+
+const tokenizer = wordTokenizer();
+const engine = new ScriptedEngine([], tokenizer);
+const resolve = (options: SequentialOptions, generation = {}) =>
+  resolveSequential({ engine, tokenizer, generation }, options);
+
+describe("resolveSequential()", () => {
+  it("has openai/whisper's defaults (facts 2.3, 2.4.1)", () => {
+    const resolved = resolve({});
+    expect(resolved).toMatchObject({
+      thresholds: { compressionRatio: 2.4, logprob: -1, noSpeech: 0.6 },
+      conditionOnPreviousText: true,
+      initialPrompt: [],
+      carryInitialPrompt: false,
+      clipTimes: [],
+      words: null,
+      hallucinationSilenceThreshold: null,
+      languagePerWindow: false,
+      warnings: [],
+    });
+    expect(resolved.searches.map(({ temperature }) => temperature)).toEqual([0, 0.2, 0.4, 0.6, 0.8, 1]);
+    expect(resolved.decoding).toMatchObject({ task: "transcribe", language: undefined, timestamps: true });
+  });
+
+  it("limits the first timestamp to 1 s, whatever the checkpoint says", () => {
+    const limitOf = (options: SequentialOptions) =>
+      resolve(options, { maxInitialTimestampIndex: 1 }).decoding.rules.timestamps?.maxInitialTimestampIndex;
+    expect([limitOf({}), limitOf({ maxInitialTimestamp: 2 }), limitOf({ maxInitialTimestamp: null })]).toEqual([
+      50,
+      100,
+      null,
+    ]);
+  });
+
+  it("has no beams above temperature 0, and no best of several at 0 (facts 2.3.4)", () => {
+    const { searches } = resolve({ temperature: [0, 0.5], beamSize: 5, bestOf: 3, patience: 2, lengthPenalty: 0.6 });
+    expect(searches).toMatchObject([
+      { temperature: 0, beamSize: 5, bestOf: null, patience: 2, lengthPenalty: 0.6 },
+      { temperature: 0.5, beamSize: null, bestOf: 3, patience: null, lengthPenalty: 0.6 },
+    ]);
+  });
+
+  it("encodes the initial prompt with one space before it (facts 2.3.12)", () => {
+    expect(resolve({ initialPrompt: "\n w1 w2  " }).initialPrompt).toEqual([1, 2]);
+  });
+
+  it("warns of word times in translations (facts 2.3.15)", () => {
+    const { warnings } = resolve({ wordTimestamps: true, task: "translate" });
+    expect(warnings).toEqual(["Times of words in translations may not be reliable"]);
+  });
+
+  it.each<[string, SequentialOptions]>([
+    ["temperature", { temperature: [] }],
+    ["temperature", { temperature: -0.1 }],
+    ["temperature", { temperature: [0, Number.NaN] }],
+    ["temperature", { temperature: "0" as unknown as number }],
+    ["patience", { temperature: 0, patience: 1 }],
+    ["beamSize", { beamSize: 0 }],
+    ["bestOf", { bestOf: 1.5 }],
+    ["lengthPenalty", { lengthPenalty: 2 }],
+    ["compressionRatioThreshold", { compressionRatioThreshold: Number.NaN }],
+    ["logprobThreshold", { logprobThreshold: "None" as unknown as null }],
+    ["hallucinationSilenceThreshold", { hallucinationSilenceThreshold: 2 }],
+    ["hallucinationSilenceThreshold", { wordTimestamps: true, hallucinationSilenceThreshold: -1 }],
+    ["languagePerWindow", { language: "de", languagePerWindow: true }],
+    ["clipTimestamps", { clipTimestamps: "0,x" }],
+    ["language", { language: "klingon" }],
+    ["maxInitialTimestamp", { maxInitialTimestamp: 31 }],
+  ])("refuses %s of %j", (option, options) => {
+    const caught = (() => {
+      try {
+        resolve(options);
+        return null;
+      } catch (error) {
+        return error;
+      }
+    })();
+    expect(caught).toBeInstanceOf(OptionError);
+    expect((caught as OptionError).option).toBe(option);
+  });
+
+  it("has a name for every option", () => {
+    // The compiler complains of an option that is missing here.
+    const all: Readonly<Record<keyof SequentialOptions, true>> = {
+      task: true,
+      language: true,
+      maxLength: true,
+      sampleLength: true,
+      suppressTokens: true,
+      suppressBlank: true,
+      withoutTimestamps: true,
+      maxInitialTimestamp: true,
+      beamSize: true,
+      bestOf: true,
+      patience: true,
+      lengthPenalty: true,
+      prefix: true,
+      seed: true,
+      hotwords: true,
+      suppressNumerals: true,
+      allowedPhrases: true,
+      temperature: true,
+      compressionRatioThreshold: true,
+      logprobThreshold: true,
+      noSpeechThreshold: true,
+      conditionOnPreviousText: true,
+      initialPrompt: true,
+      carryInitialPrompt: true,
+      clipTimestamps: true,
+      wordTimestamps: true,
+      prependPunctuations: true,
+      appendPunctuations: true,
+      hallucinationSilenceThreshold: true,
+      languagePerWindow: true,
+      signal: true,
+      onProgress: true,
+      onSegment: true,
+    };
+    expect([...SEQUENTIAL_OPTIONS].sort()).toEqual(Object.keys(all).sort());
+  });
+});

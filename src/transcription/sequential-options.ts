@@ -1,0 +1,212 @@
+/** What a caller may ask of the sequential algorithm, checked once against the model before any audio is read. */
+import {
+  resolveDecoding,
+  resolveSearch,
+  searchAtTemperature,
+  type DecodingOptions,
+  type ResolvedDecoding,
+  type SearchOptions,
+} from "../decoding/index.ts";
+import { OptionError, quote } from "../errors.ts";
+import { resolveWords, wordWarnings, type Progress, type TranscriptionContext } from "./chunked-options.ts";
+import { parseClipTimes } from "./clips.ts";
+import type { Thresholds } from "./fallback.ts";
+import type { WordOptions } from "./piece-words.ts";
+import type { Segment } from "./transcript.ts";
+
+/** openai/whisper's ladder (facts 2.3). */
+const DEFAULT_TEMPERATURES: readonly number[] = [0, 0.2, 0.4, 0.6, 0.8, 1];
+
+/** More attempts at one window than anybody waits for. */
+const MAX_TEMPERATURES = 100;
+
+/** openai/whisper's default, whatever the checkpoint says (facts 2.4.1). */
+const DEFAULT_MAX_INITIAL_TIMESTAMP = 1;
+
+/** Names, defaults and meaning are openai/whisper's `transcribe` and `DecodingOptions` (facts 2.3, 2.4.1). */
+export interface SequentialOptions extends DecodingOptions, Omit<SearchOptions, "temperature" | "prompt"> {
+  /** Temperatures that are tried until a window is good enough. Default 0, 0.2, 0.4, 0.6, 0.8, 1. */
+  readonly temperature?: number | readonly number[] | undefined;
+  /** Text that compresses better than this repeats itself, and is decoded again. Default 2.4; null turns the rule off. */
+  readonly compressionRatioThreshold?: number | null | undefined;
+  /** Text whose mean log-probability is lower is decoded again. Default -1; null turns the rule off. */
+  readonly logprobThreshold?: number | null | undefined;
+  /**
+   * A window is taken for silence if its no-speech probability is higher and its mean log-probability is not above
+   * `logprobThreshold`. Default 0.6; null turns the rule off.
+   */
+  readonly noSpeechThreshold?: number | null | undefined;
+  /** Tells the model at each window what it has written before. Default true. */
+  readonly conditionOnPreviousText?: boolean | undefined;
+  /** Text that the model is told as if it stood before the recording. */
+  readonly initialPrompt?: string | undefined;
+  /** Tells it at each window, not just until the context is first reset. Default false. */
+  readonly carryInitialPrompt?: boolean | undefined;
+  /**
+   * Clips to transcribe: start, end, start, end ... in seconds; the last end defaults to that of the recording. Text
+   * "0,5.5,10" or numbers. Default the whole recording. What lies past the end of the recording is left out with a warning.
+   */
+  readonly clipTimestamps?: string | readonly number[] | undefined;
+  /** Gives segments words with times. Default false. */
+  readonly wordTimestamps?: boolean | undefined;
+  /** Marks that are joined to the word after them. */
+  readonly prependPunctuations?: string | undefined;
+  /** Marks that are joined to the word before them. */
+  readonly appendPunctuations?: string | undefined;
+  /** Skips silence longer than this, in seconds, around text that looks made up. Needs `wordTimestamps`. Default null: off. */
+  readonly hallucinationSilenceThreshold?: number | null | undefined;
+  /** Detects the language of each window instead of the recording's, for recordings that change it. Default false. */
+  readonly languagePerWindow?: boolean | undefined;
+  readonly signal?: AbortSignal | undefined;
+  readonly onProgress?: ((progress: Progress) => void) | undefined;
+  /** Called with each segment as soon as nothing can change it. */
+  readonly onSegment?: ((segment: Segment) => void) | undefined;
+}
+
+/** Names of all options, for whoever has to refuse others. */
+export const SEQUENTIAL_OPTIONS = [
+  "task",
+  "language",
+  "maxLength",
+  "sampleLength",
+  "suppressTokens",
+  "suppressBlank",
+  "withoutTimestamps",
+  "maxInitialTimestamp",
+  "beamSize",
+  "bestOf",
+  "patience",
+  "lengthPenalty",
+  "prefix",
+  "seed",
+  "hotwords",
+  "suppressNumerals",
+  "allowedPhrases",
+  "temperature",
+  "compressionRatioThreshold",
+  "logprobThreshold",
+  "noSpeechThreshold",
+  "conditionOnPreviousText",
+  "initialPrompt",
+  "carryInitialPrompt",
+  "clipTimestamps",
+  "wordTimestamps",
+  "prependPunctuations",
+  "appendPunctuations",
+  "hallucinationSilenceThreshold",
+  "languagePerWindow",
+  "signal",
+  "onProgress",
+  "onSegment",
+] as const satisfies readonly (keyof SequentialOptions)[];
+
+export interface ResolvedSequential {
+  readonly decoding: ResolvedDecoding;
+  /** For each temperature of the ladder, how a window is searched. */
+  readonly searches: readonly SearchOptions[];
+  readonly thresholds: Thresholds;
+  readonly conditionOnPreviousText: boolean;
+  /** Tokens of the initial prompt. */
+  readonly initialPrompt: readonly number[];
+  readonly carryInitialPrompt: boolean;
+  /** Starts and ends of clips in turn, in seconds; the last end may be missing. */
+  readonly clipTimes: readonly number[];
+  /** Null where no words are wanted. */
+  readonly words: WordOptions | null;
+  readonly hallucinationSilenceThreshold: number | null;
+  readonly languagePerWindow: boolean;
+  readonly warnings: readonly string[];
+}
+
+/**
+ * Checks the options and fills in what is missing.
+ *
+ * @throws {OptionError} for a value that does not exist, is out of range, or contradicts another
+ */
+export function resolveSequential(context: TranscriptionContext, options: SequentialOptions): ResolvedSequential {
+  const { engine, tokenizer, generation } = context;
+  const { nTextCtx } = engine.dimensions;
+  const decoding = resolveDecoding(
+    tokenizer,
+    nTextCtx,
+    {
+      ...options,
+      maxInitialTimestamp:
+        options.maxInitialTimestamp === undefined ? DEFAULT_MAX_INITIAL_TIMESTAMP : options.maxInitialTimestamp,
+    },
+    generation,
+  );
+  const searches = resolveTemperatures(options.temperature).map((temperature) =>
+    searchAtTemperature(searchOptions(options), temperature),
+  );
+  for (const search of searches) resolveSearch(search, nTextCtx);
+  const thresholds = {
+    compressionRatio: resolveThreshold(options, "compressionRatioThreshold", 2.4),
+    logprob: resolveThreshold(options, "logprobThreshold", -1),
+    noSpeech: resolveThreshold(options, "noSpeechThreshold", 0.6),
+  };
+  const languagePerWindow = options.languagePerWindow ?? false;
+  if (languagePerWindow && options.language !== undefined) {
+    throw new OptionError("languagePerWindow", "Languages cannot be detected per window when the language is given", {
+      hint: "leave out one of language and languagePerWindow",
+    });
+  }
+  const words = resolveWords(options);
+  return {
+    decoding,
+    searches,
+    thresholds,
+    conditionOnPreviousText: options.conditionOnPreviousText ?? true,
+    initialPrompt: options.initialPrompt === undefined ? [] : tokenizer.encode(` ${options.initialPrompt.trim()}`),
+    carryInitialPrompt: options.carryInitialPrompt ?? false,
+    clipTimes: parseClipTimes(options.clipTimestamps),
+    words,
+    hallucinationSilenceThreshold: resolveSilence(options.hallucinationSilenceThreshold, words !== null),
+    languagePerWindow,
+    warnings: wordWarnings(words, decoding.task),
+  };
+}
+
+function searchOptions(options: SequentialOptions): SearchOptions {
+  const { beamSize, bestOf, patience, lengthPenalty, prefix, seed, hotwords, suppressNumerals, allowedPhrases } =
+    options;
+  return { beamSize, bestOf, patience, lengthPenalty, prefix, seed, hotwords, suppressNumerals, allowedPhrases };
+}
+
+/** Their range is the search's business. */
+function resolveTemperatures(temperature: SequentialOptions["temperature"]): readonly number[] {
+  const temperatures = typeof temperature === "number" ? [temperature] : (temperature ?? DEFAULT_TEMPERATURES);
+  if (!Array.isArray(temperatures) || temperatures.length === 0 || temperatures.length > MAX_TEMPERATURES) {
+    throw new OptionError(
+      "temperature",
+      `${quote(temperature)} is no value of temperature, expected a number, or a list of 1 to ${MAX_TEMPERATURES}`,
+    );
+  }
+  return temperatures as readonly number[];
+}
+
+function resolveThreshold(
+  options: SequentialOptions,
+  name: "compressionRatioThreshold" | "logprobThreshold" | "noSpeechThreshold",
+  ifMissing: number,
+): number | null {
+  const value = options[name];
+  if (value === null) return null;
+  if (value === undefined) return ifMissing;
+  if (typeof value !== "number" || Number.isNaN(value)) {
+    throw new OptionError(name, `${quote(value)} is no value of ${name}, expected a number, or null to turn it off`);
+  }
+  return value;
+}
+
+function resolveSilence(threshold: number | null | undefined, hasWords: boolean): number | null {
+  if (threshold === null || threshold === undefined) return null;
+  const option = "hallucinationSilenceThreshold";
+  if (!hasWords) {
+    throw new OptionError(option, `Cannot use ${option} without times of words`, { hint: "turn on wordTimestamps" });
+  }
+  if (!(threshold >= 0)) {
+    throw new OptionError(option, `${quote(threshold)} is no value of ${option}, expected seconds, 0 or more`);
+  }
+  return threshold;
+}

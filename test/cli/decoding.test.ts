@@ -1,0 +1,232 @@
+// openai/whisper's flags (facts 2.1): what they become, and what is refused before a model is loaded.
+
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { APPEND_PUNCTUATIONS, PREPEND_PUNCTUATIONS } from "../../src/alignment/index.ts";
+import { writeTranscript } from "../../src/outputs/index.ts";
+import type { Transcript } from "../../src/transcription/index.ts";
+import { FakeHost, segment, type Settings } from "./fake-host.ts";
+
+let folder: string;
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), "sotto-flags-"));
+  writeFileSync(join(folder, "a.wav"), "");
+  writeFileSync(join(folder, "phrases.txt"), "\ufefflights on\r\n\r\n  lights off \n");
+  writeFileSync(join(folder, "empty.txt"), "\n \n");
+});
+afterEach(() => rmSync(folder, { recursive: true }));
+
+const file = (name: string): string => join(folder, name);
+
+/** Words of a command line; "" stands for an empty word, `@` for the folder. */
+const words = (flags: string): string[] =>
+  flags.split(" ").map((word) => (word === '""' ? "" : word.replace("@", `${folder}/`)));
+
+async function run(flags: string): Promise<FakeHost> {
+  const host = new FakeHost();
+  expect([await host.run(file("a.wav"), ...words(flags)), host.err]).toEqual([0, host.err]);
+  return host;
+}
+
+/** What was asked of the library, without what the command line always adds. */
+function asked(host: FakeHost): Partial<Settings> {
+  const { onProgress: _p, onSegment: _s, signal: _a, returnTimestamps: _t, task: _k, ...rest } = host.asked[0].settings;
+  return rest;
+}
+
+describe("a flag that only the sequential algorithm has becomes its option", () => {
+  it.each<[flags: string, option: object]>([
+    ["--best_of 3", { bestOf: 3 }],
+    ["--best_of None", { bestOf: null }],
+    ["--beam_size 8", { beamSize: 8 }],
+    ["--beam_size None", { beamSize: null }],
+    ["--beam-size=5", { beamSize: 5 }],
+    ["--patience 2.0", { patience: 2 }],
+    ["--length_penalty 0.6", { lengthPenalty: 0.6 }],
+    ["--initial_prompt Numbers,", { initialPrompt: "Numbers," }],
+    ["--carry_initial_prompt True", { carryInitialPrompt: true }],
+    ["--condition_on_previous_text False", { conditionOnPreviousText: false }],
+    ["--temperature 0.8", { temperature: [0.8, 1] }],
+    ["--temperature_increment_on_fallback None", { temperature: [0] }],
+    ["--compression_ratio_threshold 2", { compressionRatioThreshold: 2 }],
+    ["--compression_ratio_threshold None", { compressionRatioThreshold: null }],
+    ["--logprob_threshold -0.5", { logprobThreshold: -0.5 }],
+    ["--logprob_threshold None", { logprobThreshold: null }],
+    ["--no_speech_threshold 0.3", { noSpeechThreshold: 0.3 }],
+    ["--no-speech-threshold None", { noSpeechThreshold: null }],
+    ["--clip_timestamps 0.5,2.5,3", { clipTimestamps: [0.5, 2.5, 3] }],
+    ["--clip_timestamps 0", { clipTimestamps: [0] }],
+    [
+      "--hallucination_silence_threshold 2 --word_timestamps True",
+      { hallucinationSilenceThreshold: 2, wordTimestamps: true },
+    ],
+    ["--hallucination_silence_threshold None", { hallucinationSilenceThreshold: null }],
+    ["--hotwords sotto", { hotwords: "sotto" }],
+    ["--prefix Well", { prefix: "Well" }],
+    ["--suppress_numerals", { suppressNumerals: true }],
+    ["--without_timestamps True", { withoutTimestamps: true }],
+    ["--seed 7", { seed: 7 }],
+    ["--allowed_phrases @phrases.txt", { allowedPhrases: ["lights on", "lights off"] }],
+  ])("%s", async (flags, option) => {
+    const host = await run(flags);
+    expect(asked(host)).toEqual({ algorithm: "sequential", beamSize: 5, bestOf: 5, ...option });
+    expect(host.err).toContain(`sotto: using --algorithm sequential, which is slower, for --`);
+  });
+});
+
+describe("a flag that every algorithm has leaves the chunked one", () => {
+  it.each<[flags: string, option: object]>([
+    ["--word_timestamps True", { wordTimestamps: true }],
+    [
+      `--prepend_punctuations ${PREPEND_PUNCTUATIONS} --append_punctuations ${APPEND_PUNCTUATIONS}`,
+      { prependPunctuations: PREPEND_PUNCTUATIONS, appendPunctuations: APPEND_PUNCTUATIONS },
+    ],
+    ['--append_punctuations ""', { appendPunctuations: "" }],
+    ["--suppress_tokens -1", { suppressTokens: "-1" }],
+    ["--suppress_tokens -1,11,13", { suppressTokens: "-1,11,13" }],
+    ['--suppress_tokens ""', { suppressTokens: "" }],
+    ["--max_initial_timestamp 0.5", { maxInitialTimestamp: 0.5 }],
+    ["--max_initial_timestamp None", { maxInitialTimestamp: null }],
+    ["--fp16 True --threads None", {}],
+  ])("%s", async (flags, option) => {
+    const host = await run(flags);
+    expect(asked(host)).toEqual({ algorithm: "chunked", chunkLength: 30, ...option });
+    expect(host.err).not.toContain("--algorithm");
+  });
+});
+
+describe("--algorithm", () => {
+  it("sequential has openai/whisper's defaults, and no window of the other", async () => {
+    const host = await run("--algorithm sequential");
+    expect(asked(host)).toEqual({ algorithm: "sequential", beamSize: 5, bestOf: 5 });
+    expect(host.err).not.toContain("slower");
+  });
+
+  it("is told in one line that names all flags it was chosen for", async () => {
+    const { err } = await run("--beam_size 2 --seed 3 --word_timestamps");
+    expect(err.match(/--algorithm sequential.*for (.*)\n/)?.[1].replace(/\x1b.*/, "")).toBe("--beam_size, --seed");
+  });
+
+  it("is that of an evaluation too", async () => {
+    writeFileSync(file("a.txt"), "one two");
+    const host = new FakeHost();
+    expect(await host.run("eval", folder, "--condition_on_previous_text", "False", "--fp16", "False")).toBe(0);
+    expect(asked(host)).toEqual({
+      algorithm: "sequential",
+      beamSize: 5,
+      bestOf: 5,
+      conditionOnPreviousText: false,
+    });
+    expect(host.made[0][1]).toMatchObject({ dtype: "float32" });
+    expect(host.err).toContain("using --algorithm sequential");
+    expect(host.out).toContain("sequential, transcribe");
+  });
+});
+
+it.each<[flags: string, dtype: string]>([
+  ["--fp16 True", "auto"],
+  ["--fp16 False", "float32"],
+  ["--fp16 False --dtype int8", "int8"],
+])("%s computes in %s", async (flags, dtype) => {
+  expect((await run(flags)).made[0][1].dtype).toBe(dtype);
+});
+
+describe("conflicts are told before a model is loaded, with exit code 2", () => {
+  it.each<[flags: string, message: string]>([
+    ["--algorithm chunked --beam_size 5", "Cannot use --beam_size with --algorithm chunked"],
+    ["--algorithm sequential --stride_length 5", "Cannot use --stride_length with --algorithm sequential"],
+    ["--patience 1 --chunk_length 20", "Cannot use --patience with --chunk_length"],
+    ["--seed 1 --batch_size 4", "Cannot use --seed with --batch_size"],
+    ["--patience 1 --beam_size None", "Cannot use --patience with --beam_size None"],
+    ["--patience 0.1", "Cannot use --patience 0.1: 5 beams would wait for no text"],
+    ["--highlight_words True", "Cannot use --highlight_words without --word_timestamps True"],
+    ["--max_line_width 40", "Cannot use --max_line_width without --word_timestamps True"],
+    ["--max_line_count 2", "Cannot use --max_line_count without --word_timestamps True"],
+    [
+      "--max_words_per_line 5 --word_timestamps False",
+      "Cannot use --max_words_per_line without --word_timestamps True",
+    ],
+    [
+      "--hallucination_silence_threshold 2",
+      "Cannot use --hallucination_silence_threshold without --word_timestamps True",
+    ],
+    ["--without_timestamps --return_timestamps", "Cannot use --without_timestamps True with --return_timestamps True"],
+    ["-f lrc --return_timestamps False", "Cannot write lrc with --return_timestamps False"],
+    ["--beam_size 0", 'Cannot use "0" as --beam_size, expected a whole number from 1 to 128, or None'],
+    ["--best_of many", 'Cannot use "many" as --best_of'],
+    ["--length_penalty 1.5", 'Cannot use "1.5" as --length_penalty, expected a number from 0 to 1, or None'],
+    ["--temperature -1", 'Cannot use "-1" as --temperature, expected a number from 0 to 100'],
+    ["--temperature_increment_on_fallback 0", "it makes more than 100 tries"],
+    ["--temperature_increment_on_fallback 1e-9", "it makes more than 100 tries"],
+    ["--max_initial_timestamp 31", "expected a number from 0 to 30, or None"],
+    ["--suppress_tokens -2", 'Cannot use "-2" as --suppress_tokens, expected ids of tokens or -1, with commas'],
+    ["--suppress_tokens 1,,2", 'Cannot use "1,,2" as --suppress_tokens'],
+    ["--clip_timestamps 3,2", 'Cannot use "3,2" as --clip_timestamps: a clip ends before it starts'],
+    ["--clip_timestamps 0,x", 'Cannot use "x" as --clip_timestamps, expected a number from 0 on'],
+    ["--word_timestamps=yes", 'Unknown value "yes" of --word_timestamps, expected one of True, False'],
+    ["--max_line_width 0 --word_timestamps", 'Cannot use "0" as --max_line_width, expected a whole number from 1 on'],
+    ["--allowed_phrases @none.txt", 'none.txt": no such file or directory'],
+    ["--allowed_phrases @empty.txt", 'empty.txt": it holds no phrases'],
+    ["--allowed_phrases /dev/zero", "it has more than 1000000 bytes"],
+    ["--allowed_phrases @", "illegal operation on a directory"],
+  ])("%s", async (flags, message) => {
+    const host = new FakeHost();
+    expect(await host.run(file("a.wav"), ...words(flags))).toBe(2);
+    expect(host.err).toContain(message);
+    expect([host.made.length, host.out]).toEqual([0, ""]);
+  });
+});
+
+describe("what has no effect is warned of", () => {
+  it.each<[flags: string, warning: string]>([
+    ["--word_timestamps --max_line_count 2", "--max_line_count has no effect without --max_line_width"],
+    [
+      "--word_timestamps --max_line_width 9 --max_words_per_line 2",
+      "--max_words_per_line has no effect with --max_line",
+    ],
+    ["--hotwords a --prefix b", "--hotwords has no effect with --prefix"],
+    ["--model tiny.en --language de", 'model "tiny.en" knows English only: --language en is used'],
+  ])("%s", async (flags, warning) => {
+    const host = await run(flags);
+    expect(host.err).toContain("warning:");
+    expect(host.err).toContain(warning);
+    expect(host.err.match(/warning/g)).toHaveLength(1);
+  });
+
+  it("a language that an English-only model lacks is English", async () => {
+    expect(asked(await run("--model tiny.en --language de"))).toMatchObject({ language: "en" });
+  });
+
+  it.each(["--highlight_words False", "--max_line_width None", "--language en --model tiny.en"])(
+    "not %s",
+    async (flags) => {
+      expect((await run(flags)).err).not.toContain("warning");
+    },
+  );
+});
+
+it("the flags of subtitles shape them", async () => {
+  const spoken = ["one", "two", "three", "four"].map((word, i) => ({
+    word: ` ${word}`,
+    start: i,
+    end: i + 1,
+    probability: 1,
+  }));
+  const result: Transcript = {
+    text: " one two three four",
+    language: "en",
+    languageProbability: null,
+    duration: 4,
+    segments: [{ ...segment(0, 0, 4, " one two three four"), words: spoken }],
+    warnings: [],
+  };
+  const host = new FakeHost(() => Promise.resolve(result));
+  const flags = "-f srt --word_timestamps True --highlight_words True --max_line_width 8 --max_line_count 1";
+  expect(await host.run(file("a.wav"), "-o", folder, ...flags.split(" "))).toBe(0);
+  const written = readFileSync(file("a.srt"), "utf8");
+  expect(written).toBe(writeTranscript(result, "srt", { highlightWords: true, maxLineWidth: 8, maxLineCount: 1 }));
+  expect(written).toContain("<u>one</u> two\n");
+  expect(written).not.toContain("two three");
+});
