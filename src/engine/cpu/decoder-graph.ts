@@ -96,7 +96,7 @@ export function decoderGraph(dimensions: ModelDimensions, weights: Weights): Uin
   const past = caches.map((port) => body.input(`turn_${port.name}`, port.type, port.dims));
 
   const pastLength = body.op("Squeeze", [body.op("Shape", [past[0]], { start: 2, end: 3 })]);
-  const ops = new OnnxOps(body, weights, "blocks", pastLength);
+  const ops = new OnnxOps(body, weights, "blocks", dimensions.nAudioCtx, pastLength);
   const selfCaches: SelfCache<Value>[] = [];
   for (let i = 0; i < past.length; i += 2) selfCaches.push({ key: past[i], value: past[i + 1] });
   const step = decoderStep(ops, dimensions, bodyTokens, selfCaches, crossCaches);

@@ -34,7 +34,7 @@ export function crossCachePorts(dimensions: ModelDimensions, quantized: boolean)
 /** Input `mel` [windows, nMels, frames]; outputs the ports above and `features` [windows, nAudioCtx, nAudioState]. */
 export function encoderGraph(dimensions: ModelDimensions, weights: Weights): Uint8Array<ArrayBuffer> {
   const graph = new GraphBuilder("encoder");
-  const ops = new OnnxOps(graph, weights, "columns");
+  const ops = new OnnxOps(graph, weights, "columns", dimensions.nAudioCtx);
   const mel = graph.input("mel", "float32", ["windows", dimensions.nMels, windowFrames(dimensions)]);
   const features = encoder(ops, dimensions, mel);
   graph.output("features", features, "float32", ["windows", dimensions.nAudioCtx, dimensions.nAudioState]);

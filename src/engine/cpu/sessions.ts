@@ -26,7 +26,7 @@ type Runtime = typeof ort;
 type Feeds = Record<string, ort.Tensor>;
 
 interface DecoderBatch {
-  readonly rows: number;
+  rows: number;
   length: number;
   readonly cross: Feeds;
   past: Feeds;
@@ -116,9 +116,22 @@ export class Sessions {
     at: readonly number[],
   ): Promise<Float32Array> {
     const distinct = [...new Set(windows)];
-    const batch: DecoderBatch = { rows: windows.length, length: 0, cross: this.#cross(distinct), past: {} };
+    const each = windows.length / distinct.length;
+    // Rows of a window that begin alike, as beams do, are computed once.
+    const alike = prompts.every((prompt, i) => {
+      const first = prompts[i - (i % each)];
+      return prompt.every((token, j) => token === first[j]);
+    });
+    const read = alike ? prompts.filter((_, i) => i % each === 0) : prompts;
+    const batch: DecoderBatch = { rows: read.length, length: 0, cross: this.#cross(distinct), past: {} };
     batch.past = this.#emptyPast(batch.rows);
-    const { logits } = await this.#advance(batch, prompts, at);
+    let { logits } = await this.#advance(batch, read, at);
+    if (read.length < windows.length) {
+      const from = windows.map((_, i) => Math.floor(i / each));
+      batch.past = this.#takeEach(batch.past, from);
+      logits = takeRows(this.#runtime.Tensor, logits, from);
+      batch.rows = windows.length;
+    }
     this.#decoders.set(handle, batch);
     return logits.data as Float32Array;
   }
