@@ -76,11 +76,6 @@ export const FOLDERS = [
 /** Files that whoever may import their folder may import without its index.ts, because they hold an interface alone. */
 export const INTERFACES = ["engine/engine.ts", "engine/token-rules.ts", "transcription/transcript.ts"];
 
-/** Modules of Node in portable folders, file by file, each with what stands in for it elsewhere. */
-export const NODE_MODULES_ALLOWED = new Map([
-  ["decoding/compression-ratio.ts", ["node:zlib"]], // in a browser: CompressionStream("deflate")
-]);
-
 const OPEN_TO_ALL = ["errors.ts", "worker-url.ts"];
 const PACKAGE = "sotto";
 
@@ -162,7 +157,6 @@ function faultOfPackage(from, folder, specifier) {
   if (OPEN_TO_ALL.includes(from)) return `${from} is open to all and imports nothing, but imports "${specifier}"`;
   if (folder?.portable === undefined) return undefined;
   if (isBuiltin(specifier)) {
-    if (NODE_MODULES_ALLOWED.get(from)?.includes(specifier)) return undefined;
     return `${folder.name} must run in a browser too and may not import "${specifier}"`;
   }
   const name = specifier.split("/", specifier.startsWith("@") ? 2 : 1).join("/");

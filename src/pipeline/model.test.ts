@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { samplePath, referenceText } from "../../test/helpers/samples.ts";
 import { loadAudio } from "../audio/index.ts";
 import { OptionError, ShapeError } from "../errors.ts";
-import { WhisperForConditionalGeneration } from "./model.ts";
+import { WhisperForConditionalGeneration, type GenerateOptions } from "./model.ts";
 import { WhisperPipeline } from "./pipeline.ts";
 import { WhisperProcessor } from "./processor.ts";
 
@@ -83,6 +83,18 @@ describe("WhisperForConditionalGeneration.generate()", () => {
     const { inputFeatures } = await processor(samplePath("en-short.wav"));
     const { sequences } = await model.generate(inputFeatures, { language: "en", maxLength: 9 });
     expect(sequences[0]).toHaveLength(9);
+  });
+
+  it("searches with beams, and draws the same samples for the same seed", async () => {
+    const { inputFeatures } = await processor(samplePath("en-short.wav"));
+    const text = async (options: GenerateOptions): Promise<string> => {
+      const { sequences } = await model.generate(inputFeatures, { language: "en", ...options });
+      return processor.batchDecode(sequences, { skipSpecialTokens: true })[0].trim();
+    };
+    expect(await text({ beamSize: 5 })).toBe(referenceText("en-short.wav"));
+    const sampled = { temperature: 1, bestOf: 2, seed: 7 };
+    expect(await text(sampled)).toBe(await text(sampled));
+    await expect(text({ beamSize: 5, bestOf: 5 })).rejects.toThrow(OptionError);
   });
 
   it("refuses features of other dims, and options that do not exist", async () => {

@@ -1,6 +1,13 @@
 /** The network with its decoding, under Hugging Face's names: features in, token sequences out. */
 import type { Checkpoint } from "../checkpoint/index.ts";
-import { decode, detectLanguage, type DecodingOptions, type LanguageDetection } from "../decoding/index.ts";
+import {
+  decode,
+  detectLanguage,
+  SEARCH_OPTIONS,
+  type DecodingOptions,
+  type LanguageDetection,
+  type SearchOptions,
+} from "../decoding/index.ts";
 import type { AudioState, Engine } from "../engine/index.ts";
 import { assertKnownOptions } from "../errors.ts";
 import type { ModelDimensions } from "../model/index.ts";
@@ -15,7 +22,9 @@ import {
   type LoadOptions,
 } from "./load.ts";
 
-export interface GenerateOptions extends Omit<DecodingOptions, "withoutTimestamps"> {
+/** Greedy unless `beamSize`, or `temperature` with `bestOf`, asks for another search. */
+export interface GenerateOptions
+  extends Omit<DecodingOptions, "withoutTimestamps">, Omit<SearchOptions, keyof DecodingOptions> {
   /** Default false. */
   readonly returnTimestamps?: boolean;
 }
@@ -29,6 +38,7 @@ const GENERATE_OPTIONS = [
   "suppressBlank",
   "maxInitialTimestamp",
   "returnTimestamps",
+  ...SEARCH_OPTIONS,
 ] as const satisfies readonly (keyof GenerateOptions)[];
 
 export interface GenerateOutput {
@@ -75,7 +85,7 @@ export class WhisperForConditionalGeneration {
   }
 
   /**
-   * Generates greedily. Options are not changed, and nothing of one call leaks into the next.
+   * Generates token sequences. Options are not changed, and nothing of one call leaks into the next.
    *
    * @param inputFeatures log-Mel windows [batch, nMels, 3000]
    * @throws {OptionError} for unknown options, values, and languages that the model does not know

@@ -156,6 +156,37 @@ describe("WhisperPipeline.transcribe()", () => {
   });
 });
 
+describe("WhisperPipeline.transcribe() with the sequential algorithm", () => {
+  const sequential = { algorithm: "sequential", temperature: 0, language: "en" } as const;
+
+  it("gives words whose text is that of their segment", async () => {
+    const { text, segments, chunks } = await pipeline.transcribe(short, {
+      ...sequential,
+      wordTimestamps: true,
+      returnTimestamps: true,
+    });
+    expect(text.trim()).toBe(referenceText("en-short.wav"));
+    expect(chunks).toHaveLength(segments.length);
+    for (const segment of segments) {
+      expect(segment.words?.map(({ word }) => word).join("")).toBe(segment.text);
+      for (const { start, end } of segment.words ?? []) expect(end).toBeGreaterThanOrEqual(start);
+    }
+  });
+
+  it("gives segments as they are ready", async () => {
+    const streamed: Segment[] = [];
+    for await (const segment of pipeline.segments(short, sequential)) streamed.push(segment);
+    expect(streamed).toEqual((await pipeline.transcribe(short, sequential)).segments);
+  });
+
+  it("refuses options of the other algorithm, and says which one has them", async () => {
+    const wrong = { ...sequential, chunkLength: 20 } as TranscribeOptions;
+    await expect(pipeline.transcribe(short, wrong)).rejects.toThrow(/chunkLength.*sequential.*chunked/s);
+    const other = { beamSize: 5 } as TranscribeOptions;
+    await expect(pipeline.transcribe(short, other)).rejects.toThrow(/beamSize.*chunked.*sequential/s);
+  });
+});
+
 describe("WhisperPipeline.transcribeMany()", () => {
   it("goes on after a recording that cannot be read", async () => {
     const results: TranscribedInput[] = [];
