@@ -12,6 +12,7 @@ import { crossQueryPorts, ROW_STATE, selfCachePorts } from "./decoder-graph.ts";
 import { crossCachePorts, type Port } from "./encoder-graph.ts";
 import type { WorkerSetup } from "./protocol.ts";
 import { ruleMasks } from "./rule-masks.ts";
+import { collect, finish, isFinished, type RunningRow } from "./running-row.ts";
 
 /**
  * Tokens that a batch generates before finished rows leave it. Longer wastes work on finished rows, shorter copies caches
@@ -30,16 +31,6 @@ interface DecoderBatch {
   length: number;
   readonly cross: Feeds;
   past: Feeds;
-}
-
-/** A row of a batch that is being generated. */
-interface RunningRow {
-  /** Index in the caller's list. */
-  readonly index: number;
-  readonly request: GenerateRequest;
-  readonly tokens: number[];
-  readonly logprobs: number[];
-  noSpeechProb: number;
 }
 
 export class Sessions {
@@ -396,33 +387,4 @@ export class Sessions {
     }
     return group;
   }
-}
-
-/** Ended by itself, or at its limit. */
-function isFinished({ tokens, request }: RunningRow): boolean {
-  return tokens.length >= request.maxNewTokens || tokens.at(-1) === request.rules.eot;
-}
-
-/** Adds what a run generated to its rows; turns after a row's end are dropped. */
-function collect(rows: readonly RunningRow[], outputs: Feeds, begin: boolean): void {
-  const generated = outputs["generated"].data as BigInt64Array;
-  const logprobs = outputs["logprobs"].data as Float32Array;
-  const turns = generated.length / rows.length;
-  rows.forEach((row, i) => {
-    if (begin) row.noSpeechProb = (outputs["noSpeechProb"].data as Float32Array)[i];
-    for (let turn = 0; turn < turns && !isFinished(row); turn++) {
-      row.tokens.push(Number(generated[turn * rows.length + i]));
-      row.logprobs.push(logprobs[turn * rows.length + i]);
-    }
-  });
-}
-
-function finish({ request, tokens, logprobs, noSpeechProb }: RunningRow): Generated {
-  const ended = tokens.at(-1) === request.rules.eot;
-  return {
-    tokens: Int32Array.from(ended ? tokens.slice(0, -1) : tokens),
-    tokenLogprobs: Float32Array.from(logprobs),
-    noSpeechProb,
-    stop: ended ? "eot" : "length",
-  };
 }
