@@ -5,7 +5,7 @@
  * After openai/whisper's timing.py `add_word_timestamps` (v20250625; facts 2.5.5, 2.5.7), constants and all. The order of the
  * steps is part of the result.
  */
-import { roundHalfEven } from "../decoding/index.ts";
+import { roundHalfEven } from "../tensor/index.ts";
 import { APPEND_PUNCTUATIONS, mergePunctuation, PREPEND_PUNCTUATIONS } from "./merge-punctuation.ts";
 import { isAmong } from "./python-text.ts";
 import type { WordTiming } from "./word-times.ts";

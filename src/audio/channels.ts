@@ -25,7 +25,7 @@ export const BYTES_PER_SAMPLE: Readonly<Record<SampleFormat, number>> = {
  * Loudest magnitude believed; full scale is 1. Larger values, NaN and the infinities are no sound, and would poison the
  * resampler's whole reach and the window's maximum after it. 1e10 leaves room for floats scaled as int32.
  */
-export const MAX_MAGNITUDE = 1e10;
+const MAX_MAGNITUDE = 1e10;
 
 let aLaw: Int16Array | undefined;
 let muLaw: Int16Array | undefined;

@@ -25,7 +25,7 @@ export interface DownloadOptions {
 }
 
 /** The URL without user and password, for messages. */
-export function displayUrl(url: URL): string {
+function displayUrl(url: URL): string {
   if (url.username === "" && url.password === "") return url.href;
   const bare = new URL(url);
   bare.username = "";

@@ -3,6 +3,7 @@
  */
 
 import { OptionError } from "../errors.ts";
+import { roundHalfEven } from "../tensor/index.ts";
 import { describe } from "./byte-source.ts";
 import { MAX_SAMPLE_RATE, MIN_SAMPLE_RATE, SAMPLE_RATE } from "./constants.ts";
 import { replaceNonFinite } from "./channels.ts";
@@ -62,12 +63,6 @@ export function checkSampled(input: SampledAudio): readonly [number, number] | n
   }
   const ratio = SAMPLE_RATE / samplingRate;
   return [roundHalfEven(left * ratio), roundHalfEven(right * ratio)];
-}
-
-function roundHalfEven(value: number): number {
-  const floor = Math.floor(value);
-  if (value - floor !== 0.5) return Math.round(value);
-  return floor % 2 === 0 ? floor : floor + 1;
 }
 
 /** The array at 16 kHz, in pieces. */

@@ -13,7 +13,7 @@ export const MAX_HEADER_BYTES = 25_000_000;
 /** Ceiling of the number of tensors: large-v3 has 1,259. */
 export const MAX_TENSORS = 20_000;
 /** Ceiling of the number of dims of one tensor: Whisper's have at most 3. */
-export const MAX_RANK = 8;
+const MAX_RANK = 8;
 /** Ceiling of a name: Whisper's have at most 60 characters. */
 const MAX_NAME = 512;
 

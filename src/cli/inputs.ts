@@ -12,7 +12,7 @@ import type { CliInput } from "./host.ts";
 import { systemReason } from "./system-reason.ts";
 
 /** Extensions of the files that are taken out of a folder. A file named on the command line may have any. */
-export const AUDIO_EXTENSIONS: ReadonlySet<string> = new Set(
+const AUDIO_EXTENSIONS: ReadonlySet<string> = new Set(
   (
     "3g2 3gp aac ac3 aif aifc aiff alac amr ape asf au avi caf dts eac3 f4a flac flv m2ts m4a m4b m4v mka mkv mov mp2 mp3 " +
     "mp4 mpeg mpg mpga mts oga ogg ogv opus ra rm snd spx tak ts tta vob w64 wav wave weba webm wma wmv wv"

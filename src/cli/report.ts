@@ -42,7 +42,7 @@ export function speed(audioSeconds: number, workMs: number): string {
 }
 
 /** A message on one line, whatever it is made of: hints follow after a semicolon, control characters are left out. */
-export function oneLine(message: string): string {
+function oneLine(message: string): string {
   return message
     .replace(/\s*\n\s*(?:Hint: )?/g, "; ")
     .replace(/:; - |; - /g, (mark) => (mark.startsWith(":") ? ": " : "; "))

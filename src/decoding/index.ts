@@ -13,5 +13,4 @@ export {
 } from "./options.ts";
 export type { DecodingResult } from "./result.ts";
 export { noSpeechProbability } from "./scores.ts";
-export { roundHalfEven } from "./round-half-even.ts";
 export { resolveSearch, searchAtTemperature, SEARCH_OPTIONS, type SearchOptions } from "./search-options.ts";

@@ -6,7 +6,7 @@ import type { TokenRules } from "../engine/token-rules.ts";
 import { OptionError, assertOneOf, quote } from "../errors.ts";
 import { TASKS, TIME_PRECISION, languageCode, type Task, type Tokenizer } from "../tokenizer/index.ts";
 import { numeralTokens } from "./numerals.ts";
-import { roundHalfEven } from "./round-half-even.ts";
+import { roundHalfEven } from "../tensor/index.ts";
 
 /** Largest timestamp of a window. */
 const MAX_TIMESTAMP = 30;

@@ -4,7 +4,7 @@
  * is WhisperX's (facts 4.3.5), and allowed phrases are what whisper.cpp calls guided mode.
  */
 import { OptionError, quote } from "../errors.ts";
-import { roundHalfEven } from "./round-half-even.ts";
+import { roundHalfEven } from "../tensor/index.ts";
 
 /** Most rows of one window: each costs logits of 200 kB a token, and nobody gains by more than ten. */
 const MAX_ROWS = 128;

@@ -13,7 +13,7 @@ export const LEAST_POWER = 1e-10;
 export const DYNAMIC_RANGE = 1e-8;
 
 /** A frame of silence. */
-export const SILENCE = new Float32Array(N_FFT);
+const SILENCE = new Float32Array(N_FFT);
 
 const power1 = new Float64Array(N_BINS);
 const power2 = new Float64Array(N_BINS);

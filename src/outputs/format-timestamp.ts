@@ -2,20 +2,13 @@
  * Seconds as subtitle files and the terminal show them. Rounding is half-to-even on the double, as Python rounds, because
  * every time in a file made by openai/whisper went through it (facts 2.6.3, 8.14).
  */
+import { roundHalfEven } from "../tensor/index.ts";
 
 export interface FormatTimestampOptions {
   /** `00:` in front even below one hour, as SubRip wants it; default false. */
   readonly alwaysIncludeHours?: boolean;
   /** Between seconds and milliseconds: `.` (WebVTT, the default) or `,` (SubRip). */
   readonly decimalMarker?: "." | ",";
-}
-
-/** Nearest integer; of two equally near ones the even one. */
-export function roundHalfEven(value: number): number {
-  const floor = Math.floor(value);
-  const fraction = value - floor; // exact: both are doubles of nearly the same exponent
-  if (fraction !== 0.5) return fraction < 0.5 ? floor : floor + 1;
-  return floor % 2 === 0 ? floor : floor + 1;
 }
 
 /**

@@ -5,7 +5,7 @@
 
 import type { Segment, Transcript } from "../transcription/index.ts";
 import { segmentTimes } from "./cues.ts";
-import { roundHalfEven } from "./format-timestamp.ts";
+import { roundHalfEven } from "../tensor/index.ts";
 
 const FRAMES_PER_SECOND = 100;
 

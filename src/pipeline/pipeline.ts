@@ -5,7 +5,7 @@ import { detectLanguage, type LanguageDetection } from "../decoding/index.ts";
 import type { Engine } from "../engine/index.ts";
 import { assertKnownOptions, assertOneOf, OptionError } from "../errors.ts";
 import { HOP_LENGTH, logMelWindow } from "../features/index.ts";
-import { alignmentHeads, windowFrames } from "../model/index.ts";
+import { windowFrames } from "../model/index.ts";
 import type { ComputeDType } from "../tensor/index.ts";
 import type { Tokenizer } from "../tokenizer/index.ts";
 import {
@@ -216,12 +216,7 @@ export class WhisperPipeline {
     const { signal } = options;
     const load = withoutUndefined({ allowPrivateAddresses, maxBytes, timeoutMs, maxSeconds, signal });
     signal?.throwIfAborted();
-    const { dimensions, generation } = this.#checkpoint;
-    const context = {
-      engine: this.engine,
-      tokenizer: this.tokenizer,
-      generation: { ...generation, alignmentHeads: alignmentHeads(dimensions, generation.alignmentHeads) },
-    };
+    const context = { engine: this.engine, tokenizer: this.tokenizer, generation: this.#checkpoint.generation };
     const sources = inputs.map((input) => (): Promise<AudioStream> => openAudio(input, load));
     if (algorithm === "chunked") {
       const chunked = rest as ManyChunkedOptions;

@@ -8,3 +8,4 @@ export {
   type ComputeDType,
   type StoredDType,
 } from "./dtype.ts";
+export { roundHalfEven } from "./round-half-even.ts";

@@ -129,6 +129,6 @@ export function scanObject(text: string, at: number, visit: (key: string, valueS
 }
 
 /** The string that JSON text in quotes stands for. */
-export function unquote(json: string): string {
+function unquote(json: string): string {
   return json.includes("\\") ? (JSON.parse(json) as string) : json.slice(1, -1);
 }

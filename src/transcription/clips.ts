@@ -1,5 +1,5 @@
 /** Which parts of a recording are transcribed (openai/whisper's `clip_timestamps`, facts 2.3.2). */
-import { roundHalfEven } from "../decoding/index.ts";
+import { roundHalfEven } from "../tensor/index.ts";
 import { OptionError, quote } from "../errors.ts";
 
 /** Frames of 10 ms in a second. */

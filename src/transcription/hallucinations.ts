@@ -3,7 +3,7 @@
  * `hallucination_silence_threshold`, facts 2.3.9).
  */
 import { APPEND_PUNCTUATIONS, PREPEND_PUNCTUATIONS, speechEnd } from "../alignment/index.ts";
-import { roundHalfEven } from "../decoding/index.ts";
+import { roundHalfEven } from "../tensor/index.ts";
 import { FRAMES_PER_SECOND } from "./clips.ts";
 import type { Word } from "./transcript.ts";
 import { frameTime } from "./window-segments.ts";

@@ -1,15 +1,10 @@
 /** One recording under way in a sequential transcription: its windows, one after the other, each where the last one ended. */
 import { attachWords, findAlignment, speechEnd, type Heads } from "../alignment/index.ts";
-import {
-  decodeWindow,
-  detectLanguage,
-  roundHalfEven,
-  type DecodingResult,
-  type SearchOptions,
-} from "../decoding/index.ts";
+import { decodeWindow, detectLanguage, type DecodingResult, type SearchOptions } from "../decoding/index.ts";
 import type { AudioState } from "../engine/engine.ts";
 import type { LogMel } from "../features/index.ts";
 import { alignmentHeads, windowFrames } from "../model/index.ts";
+import { roundHalfEven } from "../tensor/index.ts";
 import type { Progress, TranscriptionContext } from "./chunked-options.ts";
 import { clipFrames, FRAMES_PER_SECOND } from "./clips.ts";
 import { decodeWithFallback, isSilent } from "./fallback.ts";

@@ -6,7 +6,7 @@
  * recording ends with the first window that reaches its end.
  */
 import { SAMPLE_RATE } from "../audio/constants.ts";
-import { roundHalfEven } from "../decoding/index.ts";
+import { roundHalfEven } from "../tensor/index.ts";
 import { OptionError, quote } from "../errors.ts";
 
 /** Lengths in samples. */

@@ -11,7 +11,7 @@ import { stackRows, takeRows } from "./batch.ts";
 import { crossQueryPorts, ROW_STATE, selfCachePorts } from "./decoder-graph.ts";
 import { crossCachePorts, type Port } from "./encoder-graph.ts";
 import type { WorkerSetup } from "./protocol.ts";
-import { ruleMasks } from "./rule-masks.ts";
+import { ruleMasks, type RuleMasks } from "./rule-masks.ts";
 import { collect, finish, isFinished, type RunningRow } from "./running-row.ts";
 
 /**
@@ -28,7 +28,6 @@ type Feeds = Record<string, ort.Tensor>;
 
 interface DecoderBatch {
   rows: number;
-  length: number;
   readonly cross: Feeds;
   past: Feeds;
 }
@@ -114,7 +113,7 @@ export class Sessions {
       return prompt.every((token, j) => token === first[j]);
     });
     const read = alike ? prompts.filter((_, i) => i % each === 0) : prompts;
-    const batch: DecoderBatch = { rows: read.length, length: 0, cross: this.#cross(distinct), past: {} };
+    const batch: DecoderBatch = { rows: read.length, cross: this.#cross(distinct), past: {} };
     batch.past = this.#emptyPast(batch.rows);
     let { logits } = await this.#advance(batch, read, at);
     if (read.length < windows.length) {
@@ -148,7 +147,7 @@ export class Sessions {
   ): Promise<{ scores: Float32Array; tokenProbs: Float32Array }> {
     const { dimensions, quantized } = this.#setup;
     const cross = this.#cross([window]);
-    const batch: DecoderBatch = { rows: 1, length: 0, cross, past: this.#emptyPast(1) };
+    const batch: DecoderBatch = { rows: 1, cross, past: this.#emptyPast(1) };
     const text = tokens.slice(from + 1, -1);
     const at = text.length === 0 ? [0] : text.map((_, i) => from + i);
     const layers = [...new Set(heads.map(([layer]) => layer))];
@@ -278,7 +277,6 @@ export class Sessions {
       ["logits", ...also, ...this.#selfPorts.map(({ name }) => `present_${name}`)],
     );
     batch.past = this.#pastOf(outputs);
-    batch.length += length;
     return outputs;
   }
 
@@ -321,11 +319,17 @@ export class Sessions {
   async #generateGroup(group: RunningRow[]): Promise<RunningRow[]> {
     const session = await (this.#decoder ??= this.#session(this.#setup.decoder));
     const { nVocab } = this.#setup.dimensions;
-    const [{ request: any }] = group;
+    const [{ request: common }] = group; // in what the key of the group holds
     let running = group;
     let cross = this.#cross(running.map(({ request }) => request.window));
     let past = this.#emptyPast(running.length);
     let state = this.#initialState(running.length, true);
+    const masksOf = (rows: readonly RunningRow[]): RuleMasks =>
+      ruleMasks(
+        rows.map(({ request }) => request.rules),
+        nVocab,
+      );
+    let masks = masksOf(running);
     let tokens = running.map(({ request }) => [...request.prompt]);
     let begin = true;
 
@@ -336,13 +340,9 @@ export class Sessions {
         ...running.map(({ request, tokens: generated }) => request.maxNewTokens - generated.length),
       );
       const turns = running.length === 1 ? left : Math.min(left, TURNS_BETWEEN_COMPACTIONS);
-      const masks = ruleMasks(
-        running.map(({ request }) => request.rules),
-        nVocab,
-      );
       const mask = (data: Float32Array): ort.Tensor => new this.#runtime.Tensor("float32", data, [masks.rows, nVocab]);
       const length = tokens[0].length;
-      const select = begin ? [any.sotIndex, length - 1] : [0];
+      const select = begin ? [common.sotIndex, length - 1] : [0];
       const fetches = ["generated", "logprobs", "noSpeechProb"];
       if (turns < left) {
         fetches.push(...ROW_STATE.map(({ name }) => `new_${name}`));
@@ -360,9 +360,9 @@ export class Sessions {
             running.map(({ request }) => request.rules.timestamps !== null),
             [running.length],
           ),
-          eot: this.#ints([any.rules.eot], []),
-          timestampBegin: this.#ints([any.rules.timestampBegin], []),
-          noSpeech: this.#ints([any.noSpeech], []),
+          eot: this.#ints([common.rules.eot], []),
+          timestampBegin: this.#ints([common.rules.timestampBegin], []),
+          noSpeech: this.#ints([common.noSpeech], []),
           ...state,
           ...past,
           ...cross,
@@ -378,12 +378,13 @@ export class Sessions {
       past = this.#pastOf(outputs);
       if (going.length <= running.length * COMPACT_BELOW) {
         running = going.map((i) => running[i]);
+        masks = masksOf(running);
         const { begin: scalar, ...perRow } = state;
         state = { begin: scalar, ...this.#takeEach(perRow, going) };
         past = this.#takeEach(past, going);
         cross = this.#takeEach(cross, going);
       }
-      tokens = running.map((row) => [row.tokens.at(-1) ?? any.rules.eot]);
+      tokens = running.map((row) => [row.tokens.at(-1) ?? common.rules.eot]);
     }
     return group;
   }
