@@ -3,9 +3,9 @@
 import { readFileSync } from "node:fs";
 import * as ort from "onnxruntime-node";
 import { openCheckpoint } from "../dist/checkpoint/index.js";
-import { decoderGraph } from "../dist/engine/cpu/decoder-graph.js";
-import { encoderGraph } from "../dist/engine/cpu/encoder-graph.js";
-import { Weights } from "../dist/engine/cpu/weights.js";
+import { decoderGraph } from "../dist/engine/onnxruntime/decoder-graph.js";
+import { encoderGraph } from "../dist/engine/onnxruntime/encoder-graph.js";
+import { Weights } from "../dist/engine/onnxruntime/weights.js";
 import { parameterDims } from "../dist/model/index.js";
 
 const [folder, dtype = "int8"] = process.argv.slice(2);

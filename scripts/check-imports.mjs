@@ -36,7 +36,11 @@ export const FOLDERS = [
   { name: "checkpoint", imports: ["model", "hub"] },
   { name: "engine", imports: ["model", "onnx"] },
 
-  { name: "decoding", imports: ["tokenizer", "model", "engine/engine.ts", "engine/token-rules.ts"], portable: [] },
+  {
+    name: "decoding",
+    imports: ["tokenizer", "model", "engine/engine.ts", "engine/token-rules.ts", "engine/token-scores.ts"],
+    portable: [],
+  },
 
   {
     name: "alignment",
@@ -69,12 +73,18 @@ export const FOLDERS = [
     imports: [
       ...["index.ts", "audio", "tokenizer", "onnx", "hub", "features", "model", "checkpoint", "engine", "decoding"],
       ...["alignment", "transcription", "outputs", "evaluation", "pipeline"],
+      ...["tokenizer/task.ts", "pipeline/choices.ts"],
     ],
   },
 ];
 
 /** Files that whoever may import their folder may import without its index.ts, because they hold an interface alone. */
-export const INTERFACES = ["engine/engine.ts", "engine/token-rules.ts", "transcription/transcript.ts"];
+export const INTERFACES = [
+  "engine/engine.ts",
+  "engine/token-rules.ts",
+  "engine/token-scores.ts",
+  "transcription/transcript.ts",
+];
 
 const OPEN_TO_ALL = ["errors.ts", "worker-url.ts"];
 const PACKAGE = "sotto";

@@ -3,7 +3,7 @@
  * `dist/` while the sources run under the test runner (which transpiles only its own thread).
  */
 
-/** @param path of the script below the package's root folder of modules, without extension: `engine/cpu/worker` */
+/** @param path of the script below the package's root folder of modules, without extension: `engine/onnxruntime/worker` */
 export function workerUrl(path: string): URL {
   return import.meta.url.endsWith(".ts")
     ? new URL(`../dist/${path}.js`, import.meta.url)

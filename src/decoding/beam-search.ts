@@ -2,9 +2,10 @@
  * Beam search of one window, turn by turn as openai/whisper's BeamSearchDecoder (facts 2.4.9). What differs is where beams
  * lie: a beam stays in the row of the one that it goes on from, so that caches move only when a beam splits.
  */
+import type { DecoderState } from "../engine/engine.ts";
 import type { Hypothesis } from "./result.ts";
 import { applyRules, splitRows, startSearch, type SearchOutcome, type SearchTask } from "./search-task.ts";
-import { topTokens } from "./token-scores.ts";
+import { topTokens } from "../engine/token-scores.ts";
 
 interface Beam {
   readonly tokens: readonly number[];
@@ -33,7 +34,6 @@ export async function beamSearch(
 ): Promise<SearchOutcome> {
   const { engine, rules, maxTurns } = task;
   const start = await startSearch(task, beamSize);
-  let { logits } = start;
   const finished: Hypothesis[] = [];
   // The rows are equal at first: one beam, whose continuations fill them.
   let beams: Beam[] = [{ tokens: [], sumLogprob: 0, row: 0 }];
@@ -43,11 +43,10 @@ export async function beamSearch(
         const { beams: placed, from } = place(beams, beamSize);
         beams = placed;
         if (turn > 1 && from.some((row, i) => row !== i)) await engine.reorder(start.state, from);
-        const last = new Int32Array(beamSize).fill(rules.eot);
-        for (const { tokens, row } of beams) last[row] = tokens[tokens.length - 1];
-        logits = splitRows(await engine.step(start.state, last), engine.dimensions.nVocab);
       }
-      const { going, ended } = select(candidates(task, beams, logits, beamSize), beamSize, rules.eot);
+      const found =
+        turn === 0 ? rank(task, beams, start.logits, beamSize) : await step(task, start.state, beams, beamSize);
+      const { going, ended } = select(found, beamSize, rules.eot);
       if (going.length + ended.length === 0) break; // the rules leave nothing
       for (const { beam, sumLogprob } of ended.slice(0, maxCandidates - finished.length)) {
         finished.push({ tokens: beam.tokens, sumLogprob, stop: "eot" });
@@ -68,8 +67,37 @@ export async function beamSearch(
   };
 }
 
-/** Every beam's best continuations, in the order of the beams. */
-function candidates(
+/** Reads each beam's last token; every beam's best continuations, in the order of the beams. */
+async function step(
+  task: SearchTask,
+  state: DecoderState,
+  beams: readonly Beam[],
+  beamSize: number,
+): Promise<Candidate[]> {
+  const { engine, rules, phrases } = task;
+  // Rows without a beam read anything.
+  const generated = new Array<readonly number[]>(beamSize).fill([rules.eot]);
+  for (const { tokens, row } of beams) generated[row] = tokens;
+  const tokens = Int32Array.from(generated, (text) => text[text.length - 1]);
+  if (phrases !== null) {
+    const logits = splitRows(await engine.step(state, tokens), engine.dimensions.nVocab);
+    return rank(task, beams, logits, beamSize);
+  }
+  const k = beamSize + 1;
+  const { ids, logprobs } = await engine.stepRanked(state, { tokens, generated, rules, k });
+  return beams.flatMap((beam) => {
+    const from = beam.row * k;
+    const own = ids.subarray(from, from + k);
+    return continued(
+      beam,
+      [...own].filter((id) => id >= 0),
+      logprobs.subarray(from, from + k),
+    );
+  });
+}
+
+/** Every beam's best continuations by logits [nVocab] of its row, which are changed in place. */
+function rank(
   task: SearchTask,
   beams: readonly Beam[],
   logits: readonly Float32Array[],
@@ -78,8 +106,12 @@ function candidates(
   return beams.flatMap((beam) => {
     applyRules(task, logits[beam.row], beam.tokens);
     const { ids, logprobs } = topTokens(logits[beam.row], beamSize + 1);
-    return ids.map((token, i) => ({ beam, token, sumLogprob: beam.sumLogprob + logprobs[i] }));
+    return continued(beam, ids, logprobs);
   });
+}
+
+function continued(beam: Beam, ids: readonly number[], logprobs: ArrayLike<number>): Candidate[] {
+  return ids.map((token, i) => ({ beam, token, sumLogprob: beam.sumLogprob + logprobs[i] }));
 }
 
 /** The best continuations that go on, and those before the last of them that end; the earlier candidate wins a tie. */

@@ -1,7 +1,7 @@
 /** The likeliest token at every turn, in the engine's own loop: the fast search. */
 import { hypothesisOf } from "./result.ts";
 import { applyRules, startSearch, type SearchOutcome, type SearchTask } from "./search-task.ts";
-import { topTokens } from "./token-scores.ts";
+import { topTokens } from "../engine/token-scores.ts";
 
 /** Decodes a window greedily; the task has no phrases, which engines do not know. */
 export async function greedyText(task: SearchTask): Promise<SearchOutcome> {

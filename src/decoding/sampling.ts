@@ -2,7 +2,7 @@
 import { randomFrom } from "./random.ts";
 import type { Hypothesis } from "./result.ts";
 import { applyRules, splitRows, startSearch, type SearchOutcome, type SearchTask } from "./search-task.ts";
-import { drawToken, topTokens } from "./token-scores.ts";
+import { drawToken, topTokens } from "../engine/token-scores.ts";
 
 interface Sample extends Hypothesis {
   readonly tokens: number[];

@@ -1,6 +1,6 @@
 /** What a caller may ask of an engine: broken requests are refused in words, before any work is done. */
 import type { ModelDimensions } from "../model/index.ts";
-import type { AttendRequest, DecoderRow, GenerateRequest } from "./engine.ts";
+import type { AttendRequest, DecoderRow, GenerateRequest, RankRequest } from "./engine.ts";
 
 function checkWindow(window: number, batch: number): void {
   if (!Number.isInteger(window) || window < 0 || window >= batch) {
@@ -74,6 +74,15 @@ export function checkStep(tokens: Int32Array, rows: number, length: number, dime
   if (tokens.length !== rows)
     throw new RangeError(`Got ${tokens.length} tokens, expected one for each of ${rows} rows`);
   checkTokens(tokens, dimensions, length + 1);
+}
+
+/** @throws {RangeError} unless there is a token and a text for each row, and something is wanted */
+export function checkRank(request: RankRequest, rows: number, length: number, dimensions: ModelDimensions): void {
+  const { tokens, generated, k } = request;
+  checkStep(tokens, rows, length, dimensions);
+  if (generated.length !== rows)
+    throw new RangeError(`Got ${generated.length} texts, expected one for each of ${rows} rows`);
+  if (!Number.isInteger(k) || k < 1) throw new RangeError(`Cannot rank ${k} tokens, expected a whole number from 1`);
 }
 
 /** @throws {RangeError} unless every row is followed by a row of its own window */

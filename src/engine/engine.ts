@@ -1,7 +1,7 @@
 /**
  * What an engine is: a checkpoint made ready on a device. Decoding and transcription see nothing else of it.
  *
- * Engines: reference (plain loops, tests), cpu (onnxruntime-node in worker threads). Every engine passes
+ * Engines: reference (plain loops, tests), native (kernels of our own), onnxruntime (graphs of our own). Every engine passes
  * test/contract/engine-contract.ts, which settles the details: requests that cannot be met are refused with a RangeError, states of
  * another engine with a TypeError, before any work is done; calls may be made at the same time.
  */
@@ -73,6 +73,25 @@ export interface Attention {
   readonly tokenProbs: Float32Array;
 }
 
+/** One token more for each row of a decoder state, and what may follow it. */
+export interface RankRequest {
+  /** The new token of each row: [rows]. */
+  readonly tokens: Int32Array;
+  /** All tokens of each row after its prompt, the new one included. */
+  readonly generated: readonly (readonly number[])[];
+  readonly rules: TokenRules;
+  /** How many tokens of each row are wanted, at least 1. */
+  readonly k: number;
+}
+
+/** The likeliest next tokens of each row, the likeliest first; of equally likely ones the lower id first. */
+export interface RankedTokens {
+  /** [rows, k]; -1 where the rules leave fewer than k. */
+  readonly ids: Int32Array;
+  /** Log-probabilities after the rules [rows, k]; -Infinity beside -1. */
+  readonly logprobs: Float32Array;
+}
+
 /** Token sequences under way, with their caches. */
 export interface DecoderState {
   readonly rows: number;
@@ -122,6 +141,12 @@ export interface Engine {
    * @returns logits [rows, nVocab]
    */
   step(state: DecoderState, tokens: Int32Array): Promise<Float32Array>;
+
+  /**
+   * Adds one token to each row, and gives the likeliest next ones by the rules: a turn of beam search, without its logits
+   * leaving the device.
+   */
+  stepRanked(state: DecoderState, request: RankRequest): Promise<RankedTokens>;
 
   /**
    * Makes row i a copy of what row `from[i]` was: beams. Rows must stay with their window.

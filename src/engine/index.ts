@@ -7,7 +7,9 @@ export type {
   Engine,
   Generated,
   GenerateRequest,
+  RankedTokens,
+  RankRequest,
 } from "./engine.ts";
 export { applyTokenRules, argmax, logSumExp, type TimestampRules, type TokenRules } from "./token-rules.ts";
-export { createCpuEngine, type CpuEngineOptions } from "./cpu/index.ts";
+export { createCpuEngine, type CpuEngineOptions } from "./cpu.ts";
 export { createReferenceEngine } from "./reference/index.ts";

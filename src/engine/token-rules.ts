@@ -1,6 +1,6 @@
 /**
  * Which tokens may come next: data, not code, so that every engine can carry it out on its device. This file is the plain
- * interpreter; engine/cpu has one made of graph nodes, and the contract suite holds them equal.
+ * interpreter; engine/onnxruntime has one made of graph nodes, engine/native one in C++, and the contract suite holds them equal.
  *
  * The rules are openai/whisper's (decoding.py SuppressBlank, SuppressTokens, ApplyTimestampRules; facts 2.4.5-2.4.7).
  */

@@ -15,6 +15,7 @@ beforeEach(() => {
   writeFileSync(join(folder, "a.wav"), "");
   writeFileSync(join(folder, "phrases.txt"), "\ufefflights on\r\n\r\n  lights off \n");
   writeFileSync(join(folder, "empty.txt"), "\n \n");
+  writeFileSync(join(folder, "many.txt"), "yes\n".repeat(10_001));
 });
 afterEach(() => rmSync(folder, { recursive: true }));
 
@@ -65,7 +66,6 @@ describe("a flag that only the sequential algorithm has becomes its option", () 
     ["--hallucination_silence_threshold None", { hallucinationSilenceThreshold: null }],
     ["--hotwords sotto", { hotwords: "sotto" }],
     ["--prefix Well", { prefix: "Well" }],
-    ["--suppress_numerals", { suppressNumerals: true }],
     ["--without_timestamps True", { withoutTimestamps: true }],
     ["--seed 7", { seed: 7 }],
     ["--allowed_phrases @phrases.txt", { allowedPhrases: ["lights on", "lights off"] }],
@@ -87,6 +87,12 @@ describe("a flag that every algorithm has leaves the chunked one", () => {
     ["--suppress_tokens -1", { suppressTokens: "-1" }],
     ["--suppress_tokens -1,11,13", { suppressTokens: "-1,11,13" }],
     ['--suppress_tokens ""', { suppressTokens: "" }],
+    ["--suppress_numerals", { suppressNumerals: true }],
+    ["--suppress-numerals False", { suppressNumerals: false }],
+    ["--language_per_window", { languagePerWindow: true }],
+    ["--multilingual", { languagePerWindow: true }],
+    ["--multilingual True --language_per_window True", { languagePerWindow: true }],
+    ["--multilingual False --language_per_window False", {}],
     ["--max_initial_timestamp 0.5", { maxInitialTimestamp: 0.5 }],
     ["--max_initial_timestamp None", { maxInitialTimestamp: null }],
     ["--fp16 True --threads None", {}],
@@ -153,6 +159,8 @@ describe("conflicts are told before a model is loaded, with exit code 2", () => 
       "Cannot use --hallucination_silence_threshold without --word_timestamps True",
     ],
     ["--without_timestamps --return_timestamps", "Cannot use --without_timestamps True with --return_timestamps True"],
+    ["--multilingual --language de", "Cannot use --multilingual with --language"],
+    ["--multilingual True --language_per_window False", "Cannot use --language_per_window with --multilingual"],
     ["-f lrc --return_timestamps False", "Cannot write lrc with --return_timestamps False"],
     ["--beam_size 0", 'Cannot use "0" as --beam_size, expected a whole number from 1 to 128, or None'],
     ["--best_of many", 'Cannot use "many" as --best_of'],
@@ -169,6 +177,7 @@ describe("conflicts are told before a model is loaded, with exit code 2", () => 
     ["--max_line_width 0 --word_timestamps", 'Cannot use "0" as --max_line_width, expected a whole number from 1 on'],
     ["--allowed_phrases @none.txt", 'none.txt": no such file or directory'],
     ["--allowed_phrases @empty.txt", 'empty.txt": it holds no phrases'],
+    ["--allowed_phrases @many.txt", 'many.txt": it holds 10001 phrases, expected at most 10000'],
     ["--allowed_phrases /dev/zero", "it has more than 1000000 bytes"],
     ["--allowed_phrases @", "illegal operation on a directory"],
   ])("%s", async (flags, message) => {

@@ -399,6 +399,61 @@ const cases = {
     state.dispose();
   },
 
+  "stepRanked() gives the likeliest tokens of step() by the rules": async ({ bench, logprobTolerance }: Suite) => {
+    const { engine, audio, dimensions, model } = await bench();
+    const { eot, timestampBegin: begin } = model.tokens;
+    for (const timestamps of [false, true]) {
+      const { rules, prompt } = request(model, { timestamps, seed: 5 });
+      const rows = [0, 0, 0, 2, 2, 2].map((window) => ({ window, prompt }));
+      const plain = await engine.startDecoder(audio, rows);
+      const ranked = await engine.startDecoder(audio, rows);
+      // Texts as beams have them: a first word, a pair of timestamps, a single one, and rows that grow.
+      const [a, b, c] = range(eot).filter((id) => !rules.suppress.includes(id));
+      const texts: number[][] = timestamps
+        ? [[begin + 3], [begin + 1], [begin], [begin + 2], [begin + 3], [begin + 7]]
+        : [[a], [b], [c], [a], [a], [b]];
+      const nexts = timestamps
+        ? [
+            [a, b, c, begin + 5, begin + 3, a],
+            [begin + 9, begin + 4, a, begin + 5, b, begin + 8],
+            [begin + 9, b, c, eot, begin + 3, eot],
+          ]
+        : [range(6).map((i) => (i % 2 === 0 ? b : c)), [a, eot, b, c, a, c]];
+      for (const k of [1, 6, dimensions.nVocab]) {
+        const tokens = Int32Array.from(texts, (text) => text[text.length - 1]);
+        const logits = await engine.step(plain.state, tokens);
+        const { ids, logprobs } = await engine.stepRanked(ranked.state, { tokens, generated: texts, rules, k });
+        expect(ids).toHaveLength(rows.length * k);
+        for (const [row, text] of texts.entries()) {
+          const own = logits.subarray(row * dimensions.nVocab, (row + 1) * dimensions.nVocab);
+          applyTokenRules(own, text, rules);
+          const normalizer = logSumExp(own);
+          const allowed = range(dimensions.nVocab).filter((id) => own[id] > -Infinity);
+          const found = [...ids.subarray(row * k, (row + 1) * k)];
+          const count = Math.min(k, allowed.length);
+          expect(new Set(found.slice(0, count)).size, "different ids").toBe(count);
+          expect(found.slice(count).every((id) => id === -1)).toBe(true);
+          const best = allowed.map((id) => own[id] - normalizer).sort((x, y) => y - x);
+          for (const [i, id] of found.entries()) {
+            const logprob = logprobs[row * k + i];
+            if (i >= count) expect(logprob).toBe(-Infinity);
+            else {
+              expect(Math.abs(logprob - (own[id] - normalizer)), `row ${row}, place ${i}`).toBeLessThan(
+                logprobTolerance,
+              );
+              expect(Math.abs(logprob - best[i]), `order of row ${row}`).toBeLessThan(2 * logprobTolerance);
+            }
+          }
+        }
+        const next = nexts.shift();
+        if (next === undefined) break;
+        texts.forEach((text, row) => text.push(next[row]));
+      }
+      plain.state.dispose();
+      ranked.state.dispose();
+    }
+  },
+
   "attend() gives the reference engine's scores and probabilities": async ({ bench, againstReference }: Suite) => {
     const { engine, audio, reference, referenceAudio, dimensions, model } = await bench();
     const { sot, language, transcribe, noTimestamps, eot } = model.tokens;
@@ -672,6 +727,15 @@ const cases = {
     await expect(engine.reorder(state, Int32Array.of(0, 1, 2)), "too few rows").rejects.toThrow(RangeError);
     await expect(engine.reorder(state, Int32Array.of(0, 1, 2, 4)), "unknown row").rejects.toThrow(RangeError);
     await expect(engine.reorder(state, Int32Array.of(0, 2, 2, 3)), "other window").rejects.toThrow(RangeError);
+    const { rules } = request(model);
+    const ranked = { tokens: Int32Array.of(1, 2, 3, 4), generated: [[1], [2], [3], [4]], rules, k: 2 };
+    for (const [what, changed] of [
+      ["too few tokens", { tokens: Int32Array.of(1) }],
+      ["too few texts", { generated: [[1]] }],
+      ["nothing wanted", { k: 0 }],
+    ] as const) {
+      await expect(engine.stepRanked(state, { ...ranked, ...changed }), what).rejects.toThrow(RangeError);
+    }
     expect(await engine.step(state, Int32Array.of(1, 2, 3, 4))).toHaveLength(4 * nVocab);
     state.dispose();
 

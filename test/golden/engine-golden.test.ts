@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll } from "vitest";
-import { createCpuEngine } from "../../src/engine/cpu/index.ts";
+import { createCpuEngine } from "../../src/engine/index.ts";
 import { createReferenceEngine } from "../../src/engine/reference/index.ts";
 import { engineGolden } from "./engine-golden.ts";
 

@@ -12,7 +12,7 @@ import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { openAudio } from "../../src/audio/index.ts";
 import { openCheckpoint } from "../../src/checkpoint/index.ts";
-import { createCpuEngine } from "../../src/engine/cpu/index.ts";
+import { createCpuEngine } from "../../src/engine/index.ts";
 import { Tokenizer } from "../../src/tokenizer/index.ts";
 import {
   transcribeChunked,

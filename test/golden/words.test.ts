@@ -10,7 +10,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { attachWords, findAlignment, speechEnd } from "../../src/alignment/index.ts";
 import { loadAudio } from "../../src/audio/index.ts";
 import { openCheckpoint, type Checkpoint } from "../../src/checkpoint/index.ts";
-import { createCpuEngine } from "../../src/engine/cpu/index.ts";
+import { createCpuEngine } from "../../src/engine/index.ts";
 import type { Engine } from "../../src/engine/engine.ts";
 import { HOP_LENGTH, logMelSpectrogram, N_FRAMES, N_SAMPLES, sliceFrames } from "../../src/features/index.ts";
 import { alignmentHeads } from "../../src/model/index.ts";

@@ -2,7 +2,7 @@
  * An engine whose logits are a function of the tokens so far, for tests of searches: what the best text is can then be
  * worked out by hand. It keeps a record of what it was asked, and counts what is alive.
  */
-import { checkReorder, checkRequests, checkRows, checkStep } from "../../src/engine/checks.ts";
+import { checkRank, checkReorder, checkRequests, checkRows, checkStep } from "../../src/engine/checks.ts";
 import type {
   AudioState,
   DecoderRow,
@@ -10,8 +10,11 @@ import type {
   Engine,
   Generated,
   GenerateRequest,
+  RankedTokens,
+  RankRequest,
 } from "../../src/engine/engine.ts";
 import { applyTokenRules, argmax, logSumExp } from "../../src/engine/token-rules.ts";
+import { rankRows } from "../../src/engine/token-scores.ts";
 import type { ModelDimensions } from "../../src/model/index.ts";
 import type { Tensor } from "../../src/tensor/index.ts";
 import { TOY_DIMENSIONS } from "./toy-model.ts";
@@ -123,6 +126,11 @@ export class LogitsEngine implements Engine {
     (state as LogitsState).length++;
     texts.forEach((text, row) => text.push(tokens[row]));
     return joined(texts.map((text, row) => this.#row(text, windows[row])));
+  }
+
+  async stepRanked(state: DecoderState, request: RankRequest): Promise<RankedTokens> {
+    checkRank(request, state.rows, state.length, this.dimensions);
+    return rankRows(await this.step(state, request.tokens), request);
   }
 
   async reorder(state: DecoderState, from: Int32Array): Promise<void> {

@@ -190,6 +190,10 @@ export class ScriptedEngine implements Engine {
     return logits;
   }
 
+  stepRanked(): Promise<never> {
+    return Promise.reject(new Error("The scripted engine ranks no tokens"));
+  }
+
   reorder(): Promise<void> {
     return Promise.reject(new Error("The scripted engine has no rows to reorder"));
   }

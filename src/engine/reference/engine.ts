@@ -26,9 +26,12 @@ import type {
   Engine,
   Generated,
   GenerateRequest,
+  RankedTokens,
+  RankRequest,
 } from "../engine.ts";
 import { applyTokenRules, argmax, logSumExp } from "../token-rules.ts";
-import { checkAttend, checkReorder, checkRequests, checkRows, checkStep } from "../checks.ts";
+import { rankRows } from "../token-scores.ts";
+import { checkAttend, checkRank, checkReorder, checkRequests, checkRows, checkStep } from "../checks.ts";
 import { ReferenceOps } from "./ops.ts";
 
 /** Reads every parameter into memory as float32. */
@@ -147,6 +150,12 @@ export class ReferenceEngine implements Engine {
     const decoder = this.decoder(state);
     checkStep(tokens, decoder.rows, decoder.length, this.dimensions);
     return this.advance(decoder, tokens);
+  }
+
+  async stepRanked(state: DecoderState, request: RankRequest): Promise<RankedTokens> {
+    const decoder = this.decoder(state);
+    checkRank(request, decoder.rows, decoder.length, this.dimensions);
+    return rankRows(this.advance(decoder, request.tokens), request);
   }
 
   async reorder(state: DecoderState, from: Int32Array): Promise<void> {

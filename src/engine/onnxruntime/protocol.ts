@@ -1,6 +1,6 @@
 /** What the engine and its worker threads say to each other. Handles are numbers that the engine gives out, unique per worker. */
 import type { ModelDimensions } from "../../model/index.ts";
-import type { AttendRequest, Generated, GenerateRequest } from "../engine.ts";
+import type { AttendRequest, Generated, GenerateRequest, RankedTokens, RankRequest } from "../engine.ts";
 
 /** Given to a worker when it starts. */
 export interface WorkerSetup {
@@ -28,6 +28,7 @@ export interface WorkerCalls {
     result: Float32Array;
   };
   step: { arguments: { decoder: number; tokens: Int32Array }; result: Float32Array };
+  stepRanked: { arguments: { decoder: number; request: RankRequest }; result: RankedTokens };
   reorder: { arguments: { decoder: number; from: Int32Array }; result: null };
   /** `window` of a request is a handle here; scores [heads, tokens, nAudioCtx]. */
   attend: {

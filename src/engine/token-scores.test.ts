@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { logSumExp } from "../engine/token-rules.ts";
-import { randomFrom } from "./random.ts";
+import { randomFrom } from "../decoding/random.ts";
 import { drawToken, topTokens } from "./token-scores.ts";
 
 const rows = fc

@@ -18,7 +18,7 @@ export class EngineWorker {
   #ended = false;
 
   constructor(setup: WorkerSetup) {
-    this.#worker = new Worker(workerUrl("engine/cpu/worker"), { workerData: setup, execArgv: [] });
+    this.#worker = new Worker(workerUrl("engine/onnxruntime/worker"), { workerData: setup, execArgv: [] });
     this.#worker.unref(); // an idle engine keeps no process alive
     this.#worker.on("message", (reply: ReplyMessage) => this.#settle(reply));
     this.#worker.on("error", (error) => this.#fail(error instanceof Error ? error : new Error(String(error))));

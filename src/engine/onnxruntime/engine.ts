@@ -18,8 +18,10 @@ import type {
   Engine,
   Generated,
   GenerateRequest,
+  RankedTokens,
+  RankRequest,
 } from "../engine.ts";
-import { checkAttend, checkReorder, checkRequests, checkRows, checkStep } from "../checks.ts";
+import { checkAttend, checkRank, checkReorder, checkRequests, checkRows, checkStep } from "../checks.ts";
 import { decoderGraph } from "./decoder-graph.ts";
 import { encoderGraph } from "./encoder-graph.ts";
 import { EngineWorker } from "./engine-worker.ts";
@@ -267,6 +269,31 @@ class CpuEngine implements Engine {
     );
     decoder.length++;
     return logits;
+  }
+
+  async stepRanked(state: DecoderState, request: RankRequest): Promise<RankedTokens> {
+    const decoder = this.#decoder(state);
+    checkRank(request, decoder.rows, decoder.length, this.dimensions);
+    const { tokens, generated, rules, k } = request;
+    const ids = new Int32Array(decoder.rows * k);
+    const logprobs = new Float32Array(decoder.rows * k);
+    await Promise.all(
+      decoder.parts.map(async ({ worker, handle, rows }) => {
+        const local = {
+          tokens: Int32Array.from(rows, (row) => tokens[row]),
+          generated: rows.map((row) => [...generated[row]]),
+          rules,
+          k,
+        };
+        const ranked = await worker.call("stepRanked", { decoder: handle, request: local });
+        rows.forEach((row, i) => {
+          ids.set(ranked.ids.subarray(i * k, (i + 1) * k), row * k);
+          logprobs.set(ranked.logprobs.subarray(i * k, (i + 1) * k), row * k);
+        });
+      }),
+    );
+    decoder.length++;
+    return { ids, logprobs };
   }
 
   async reorder(state: DecoderState, from: Int32Array): Promise<void> {

@@ -3,6 +3,8 @@
  * A vocabulary has 51865 tokens and a beam search reads five rows a turn, so these are plain passes over the row, without an
  * allocation for each token.
  */
+import type { RankedTokens, RankRequest } from "./engine.ts";
+import { applyTokenRules } from "./token-rules.ts";
 
 /**
  * Tokens this far below the likeliest one are left out of sums: all of a vocabulary together add less than 2e-6 to a sum of
@@ -46,6 +48,22 @@ export function topTokens(logits: Float32Array, k: number): TopTokens {
   if (values.length === 0) return { ids, logprobs: [] };
   const normalizer = values[0] + Math.log(sumOfExp(logits, values[0], 1));
   return { ids, logprobs: values.map((value) => value - normalizer) };
+}
+
+/** A turn of `stepRanked` on the logits [rows, nVocab] of its new tokens, which are changed in place. */
+export function rankRows(logits: Float32Array, { generated, rules, k }: RankRequest): RankedTokens {
+  const rows = generated.length;
+  const nVocab = logits.length / rows;
+  const ids = new Int32Array(rows * k).fill(-1);
+  const logprobs = new Float32Array(rows * k).fill(-Infinity);
+  for (let row = 0; row < rows; row++) {
+    const own = logits.subarray(row * nVocab, (row + 1) * nVocab);
+    applyTokenRules(own, generated[row], rules);
+    const top = topTokens(own, k);
+    ids.set(top.ids, row * k);
+    logprobs.set(top.logprobs, row * k);
+  }
+  return { ids, logprobs };
 }
 
 /**

@@ -18,6 +18,7 @@ const handlers: Handlers = {
   generate: (a) => sessions.generate(a.requests),
   startDecoder: (a) => sessions.startDecoder(a.decoder, a.windows, a.prompts, a.at),
   step: (a) => sessions.step(a.decoder, a.tokens),
+  stepRanked: (a) => sessions.stepRanked(a.decoder, a.request),
   attend: (a) => sessions.attend(a.requests, a.heads),
   reorder: async (a) => {
     sessions.reorder(a.decoder, a.from);

@@ -1,0 +1,1 @@
+export { createCpuEngine, type CpuEngineOptions } from "./onnxruntime/index.ts";
