@@ -9,6 +9,7 @@ import { parameterCount, parameterDims, type ModelDimensions } from "../model/in
 import { sizeOf, type StoredDType } from "../tensor/index.ts";
 import { openCheckpoint } from "./checkpoint.ts";
 import { huggingFaceNames } from "./names.ts";
+import { openProcessorFiles } from "./processor-files.ts";
 import { readSafetensorsHeader } from "./safetensors.ts";
 
 /** Small in every direction, and no two sizes alike. */
@@ -418,6 +419,45 @@ describe("openCheckpoint() faults", () => {
   it("refuses a tokenizer that is not there, once it is asked for", async () => {
     const checkpoint = await openCheckpoint(original);
     await expect(checkpoint.tokenizerFiles()).rejects.toThrow(`has no "tokenizer.json", nor "vocab.json"`);
+  });
+});
+
+describe("openProcessorFiles()", () => {
+  it("gives what the checkpoint says, whatever its weights are", async () => {
+    const folder = await copyOfOriginal();
+    const { dimensions, preprocessor } = await openCheckpoint(folder);
+    await writeFile(join(folder, "model.safetensors"), "no weights");
+    expect(await openProcessorFiles(folder)).toMatchObject({ folder, dimensions, preprocessor });
+    expect(await openProcessorFiles(join(folder, "model.safetensors"))).toMatchObject({ folder, dimensions });
+    await rm(join(folder, "model.safetensors"));
+    expect(await openProcessorFiles(folder)).toMatchObject({ folder, dimensions, preprocessor });
+  });
+
+  it("reads the tokenizer's files as the checkpoint does", async () => {
+    const folder = bundledModelFolder();
+    const files = await (await openProcessorFiles(folder)).tokenizerFiles();
+    expect(files.tokenizerJson?.length).toBeGreaterThan(0);
+    expect(files).toEqual(await (await openCheckpoint(folder)).tokenizerFiles());
+  });
+
+  it.each<[string, (folder: string) => Promise<void>, string]>([
+    ["without config.json", (folder) => rm(join(folder, "config.json")), 'folder has no "config.json"'],
+    ["of another model", (folder) => edit(folder, "config.json", { model_type: "llama" }), '"model_type"'],
+    ["whose size is wrong", (folder) => edit(folder, "config.json", { vocab_size: -1 }), '"vocab_size"'],
+    [
+      "whose extractor differs",
+      (folder) => writeFile(join(folder, "preprocessor_config.json"), `{"feature_size":7}`),
+      '"feature_size" of "preprocessor_config.json" is "7"',
+    ],
+  ])("refuses a folder %s", async (_, damage, message) => {
+    const folder = await copyOfOriginal();
+    await damage(folder);
+    await expect(openProcessorFiles(folder)).rejects.toThrow(CheckpointError);
+    await expect(openProcessorFiles(folder)).rejects.toThrow(message);
+  });
+
+  it("refuses what is not there", async () => {
+    await expect(openProcessorFiles(join(original, "none"))).rejects.toThrow("no such folder");
   });
 });
 

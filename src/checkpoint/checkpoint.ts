@@ -5,39 +5,22 @@
  * parameters at random and passes over unknown ones with a warning, both are errors, reported all at once.
  */
 import { createHash } from "node:crypto";
-import { open, stat } from "node:fs/promises";
-import { basename, dirname, resolve } from "node:path";
+import { open } from "node:fs/promises";
 import { CheckpointError, quote } from "../errors.ts";
 import { parameterDims, type ModelDimensions, type ParameterSource, type StoredParameter } from "../model/index.ts";
 import { toFloat32, type StoredDType } from "../tensor/index.ts";
 import { readDimensions } from "./config.ts";
 import { readGenerationConfig, type GenerationConfig } from "./generation-config.ts";
-import { JsonFields, readTextFile } from "./json-fields.ts";
+import { JsonFields } from "./json-fields.ts";
+import { locateCheckpoint } from "./locate.ts";
 import { publishedName, signatureOf } from "./looks-like.ts";
 import { huggingFaceNames, isTiedHead, withoutPrefix } from "./names.ts";
-import { otherFormat, readWeightFiles, type StoredEntry } from "./weight-files.ts";
-
-/** Texts of the tokenizer's files; those that the folder has. */
-export interface TokenizerFiles {
-  tokenizerJson?: string;
-  vocabJson?: string;
-  mergesTxt?: string;
-  addedTokensJson?: string;
-}
+import { readPreprocessor, readTokenizerFiles, type ProcessorFiles, type TokenizerFiles } from "./processor-files.ts";
+import { readWeightFiles, type StoredEntry } from "./weight-files.ts";
 
 /** An opened and checked checkpoint. */
-export interface Checkpoint extends ParameterSource {
-  /** Absolute path of the folder. */
-  readonly folder: string;
+export interface Checkpoint extends ParameterSource, ProcessorFiles {
   readonly generation: GenerationConfig;
-  /** What the feature extractor is told: mel bins, and seconds of one window. */
-  readonly preprocessor: { readonly nMels: number; readonly chunkLength: number };
-  /**
-   * Reads the tokenizer's files.
-   *
-   * @throws {CheckpointError} if there is neither tokenizer.json nor vocab.json with merges.txt
-   */
-  tokenizerFiles(): Promise<TokenizerFiles>;
 }
 
 const STORED_DTYPES: Readonly<Record<string, StoredDType>> = { F32: "float32", F16: "float16", BF16: "bfloat16" };
@@ -52,7 +35,7 @@ const STORED_DTYPES: Readonly<Record<string, StoredDType>> = { F32: "float32", F
  * @throws {CheckpointSyntaxError} if a safetensors file breaks its format
  */
 export async function openCheckpoint(path: string): Promise<Checkpoint> {
-  const { folder, file } = await locate(path);
+  const { folder, file } = await locateCheckpoint(path);
   const problems: string[] = [];
   const config = await JsonFields.read(folder, "config.json", problems);
   const weights = await readWeightFiles(folder, file, problems).catch((error: Error) => {
@@ -64,10 +47,7 @@ export async function openCheckpoint(path: string): Promise<Checkpoint> {
   if (dimensions === undefined) throw new CheckpointError(path, problems);
   const generationFile = await JsonFields.read(folder, "generation_config.json", problems);
   const generation = readGenerationConfig(generationFile, config, dimensions);
-  const preprocessor = readPreprocessor(
-    await JsonFields.read(folder, "preprocessor_config.json", problems),
-    dimensions,
-  );
+  const preprocessor = await readPreprocessor(folder, dimensions, problems);
   const parameters = matchParameters(weights.entries, dimensions, problems);
   await checkHead(config, weights.entries, dimensions, problems);
   if (problems.length > 0) {
@@ -80,27 +60,13 @@ export async function openCheckpoint(path: string): Promise<Checkpoint> {
   return new OpenedCheckpoint(path, folder, dimensions, generation, preprocessor, hash.digest("hex"), parameters);
 }
 
-async function locate(path: string): Promise<{ folder: string; file?: string }> {
-  const absolute = resolve(path);
-  let info;
-  try {
-    info = await stat(absolute);
-  } catch (error) {
-    const missing = (error as NodeJS.ErrnoException).code === "ENOENT";
-    throw new CheckpointError(path, [missing ? "no such folder" : (error as Error).message], { cause: error });
-  }
-  if (info.isDirectory()) return { folder: absolute };
-  if (absolute.endsWith(".safetensors")) return { folder: dirname(absolute), file: basename(absolute) };
-  throw otherFormat(path) ?? new CheckpointError(path, ["expected a folder or a safetensors file"]);
-}
-
 class OpenedCheckpoint implements Checkpoint {
   constructor(
     readonly path: string,
     readonly folder: string,
     readonly dimensions: ModelDimensions,
     readonly generation: GenerationConfig,
-    readonly preprocessor: { readonly nMels: number; readonly chunkLength: number },
+    readonly preprocessor: ProcessorFiles["preprocessor"],
     readonly fingerprint: string,
     private readonly parameters: ReadonlyMap<string, StoredParameter>,
   ) {}
@@ -131,43 +97,9 @@ class OpenedCheckpoint implements Checkpoint {
     return values ?? toFloat32(bytes, dtype);
   }
 
-  async tokenizerFiles(): Promise<TokenizerFiles> {
-    const names = {
-      tokenizerJson: "tokenizer.json",
-      vocabJson: "vocab.json",
-      mergesTxt: "merges.txt",
-      addedTokensJson: "added_tokens.json",
-    } as const;
-    const files: TokenizerFiles = {};
-    for (const [key, name] of Object.entries(names)) {
-      const text = await readTextFile(this.folder, name).catch((error: Error) => {
-        throw new CheckpointError(this.path, [error.message], { cause: error });
-      });
-      if (text !== undefined) files[key as keyof TokenizerFiles] = text;
-    }
-    if (files.tokenizerJson === undefined && (files.vocabJson === undefined || files.mergesTxt === undefined)) {
-      throw new CheckpointError(this.path, [`folder has no "tokenizer.json", nor "vocab.json" with "merges.txt"`], {
-        hint: "copy the tokenizer files of the model it was tuned from into the folder",
-      });
-    }
-    return files;
+  tokenizerFiles(): Promise<TokenizerFiles> {
+    return readTokenizerFiles(this.path, this.folder);
   }
-}
-
-/** The network takes windows of one size: what the feature extractor is told must agree with it. */
-function readPreprocessor(
-  file: JsonFields | undefined,
-  dimensions: ModelDimensions,
-): { nMels: number; chunkLength: number } {
-  const chunkLength = dimensions.nAudioCtx / 50; // 50 encoder positions a second (facts 0.1)
-  const { nMels } = dimensions;
-  if (file !== undefined) {
-    if ((file.get("feature_size") ?? nMels) !== nMels) file.fault("feature_size", `num_mel_bins ${nMels}`);
-    if ((file.get("chunk_length") ?? chunkLength) !== chunkLength) {
-      file.fault("chunk_length", `max_source_positions / 50 = ${chunkLength}`);
-    }
-  }
-  return { nMels, chunkLength };
 }
 
 /** Brings the stored parameters under their own names; adds every fault to `problems`. */

@@ -1,5 +1,6 @@
-export { openCheckpoint, type Checkpoint, type TokenizerFiles } from "./checkpoint.ts";
+export { openCheckpoint, type Checkpoint } from "./checkpoint.ts";
 export type { GenerationConfig } from "./generation-config.ts";
+export { openProcessorFiles, type ProcessorFiles, type TokenizerFiles } from "./processor-files.ts";
 export {
   parseHeaderLength,
   parseSafetensorsHeader,

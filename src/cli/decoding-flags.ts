@@ -22,8 +22,10 @@ const MAX_TEMPERATURE = 100;
 const MAX_TEMPERATURES = 100;
 const WINDOW_SECONDS = 30;
 
-/** The library takes 10,000 phrases; a hundred letters each is more than a phrase. */
-const MAX_PHRASES_BYTES = 1_000_000;
+const MAX_PHRASES = 10_000;
+
+/** A hundred letters for each is more than a phrase. */
+const MAX_PHRASES_BYTES = 100 * MAX_PHRASES;
 
 /** The algorithm's options, as far as they have a flag in the table. */
 type Options = Omit<
@@ -113,6 +115,7 @@ const GENERAL: readonly DecodingFlag[] = [
       "1",
     ),
   ),
+  everywhere(flag("suppress_numerals", "suppressNumerals", BOOL, "spell numbers out", bool, "False")),
 ];
 
 const GROUPS: readonly (readonly [heading: string, flags: readonly DecodingFlag[]])[] = [
@@ -155,7 +158,6 @@ const GROUPS: readonly (readonly [heading: string, flags: readonly DecodingFlag[
         "file of phrases, one a line: nothing else is written",
         readPhrases,
       ),
-      flag("suppress_numerals", "suppressNumerals", BOOL, "spell numbers out", bool, "False"),
       flag("without_timestamps", "withoutTimestamps", BOOL, "windows of 30 s, without times in them", bool, "False"),
     ],
   ],
@@ -380,5 +382,6 @@ async function readPhrases(option: string, path: string): Promise<readonly strin
     .map((line) => line.trim())
     .filter((line) => line !== "");
   if (phrases.length === 0) refuse("it holds no phrases");
+  if (phrases.length > MAX_PHRASES) refuse(`it holds ${phrases.length} phrases, expected at most ${MAX_PHRASES}`);
   return phrases;
 }

@@ -5,7 +5,7 @@
 
 import type { Command } from "commander";
 import { assertOneOf, OptionError, quote } from "../errors.ts";
-import type { Algorithm, ChunkedTranscribeOptions, Device, DTypeOption, Task } from "../index.ts";
+import type { ChunkedTranscribeOptions } from "../index.ts";
 import {
   formatExtension,
   OUTPUT_FORMATS,
@@ -13,6 +13,8 @@ import {
   type OutputFormat,
   type SubtitleOptions,
 } from "../outputs/index.ts";
+import { ALGORITHMS, BUNDLED_MODEL, DEVICES, DTYPES } from "../pipeline/choices.ts";
+import { TASKS } from "../tokenizer/task.ts";
 import { conflict, orNone, parseBoolean, parseSeconds, parseWhole } from "./arguments.ts";
 import {
   addDecodingFlags,
@@ -25,13 +27,8 @@ import {
 import type { PipelineSettings, TranscriptionSettings } from "./host.ts";
 import { addSubtitleFlags, readSubtitleFlags, SUBTITLE_BOOLEANS } from "./subtitle-flags.ts";
 
-// Written out and not imported: a wrong flag is told without loading an engine. A test compares them with the library's.
-export const DEVICES = ["auto", "cpu", "reference"] as const satisfies readonly Device[];
-export const DTYPES = ["auto", "float32", "int8"] as const satisfies readonly DTypeOption[];
-export const ALGORITHMS = ["chunked", "sequential"] as const satisfies readonly Algorithm[];
-export const TASKS = ["transcribe", "translate"] as const satisfies readonly Task[];
 /** The model that comes with the package. */
-export const DEFAULT_MODEL = "nano";
+export const DEFAULT_MODEL = BUNDLED_MODEL;
 /** The model hears 30 seconds at a time. */
 const MAX_CHUNK_SECONDS = 30;
 
@@ -39,6 +36,7 @@ const MAX_CHUNK_SECONDS = 30;
 export const BOOLEAN_FLAGS: readonly string[] = [
   "--fp16",
   "--language_per_window",
+  "--multilingual",
   "--return_timestamps",
   "--verbose",
   ...DECODING_BOOLEANS,
@@ -101,6 +99,7 @@ export function addTranscribeFlags(command: Command): void {
     .option("--task <name>", "transcribe, or translate into English", "transcribe")
     .option("--language <name>", 'language spoken: a code or a name ("de", "german"); default: detect it')
     .option("--language_per_window [bool]", "detect the language in every window anew", "False")
+    .option("--multilingual [bool]", "the same, by faster-whisper's name")
     .option("--return_timestamps [bool]", "have the model say when each segment begins and ends", "True")
     .option("--algorithm <name>", `${ALGORITHMS.join(", ")} (openai/whisper's) or auto: as flags need`, "auto");
   addGeneralFlags(command);
@@ -161,8 +160,12 @@ export async function readTranscribeFlags(command: Command): Promise<TranscribeF
   if (model === "") throw new OptionError("model", 'Unknown model "", expected a name, a hub id or a folder');
 
   const spoken = await readLanguage(text("language"));
-  const languagePerWindow = flag("language_per_window");
-  if (languagePerWindow && spoken !== undefined) conflict("--language_per_window", "--language");
+  const perWindow = ["language_per_window", "multilingual"].filter(chosen);
+  const languagePerWindow = perWindow.some(flag);
+  if (!perWindow.every((name) => flag(name) === languagePerWindow)) {
+    conflict("--language_per_window", "--multilingual", "they are two names of one flag, with two values here");
+  }
+  if (languagePerWindow && spoken !== undefined) conflict(`--${perWindow[0]}`, "--language");
   const isEnglishOnly = model.endsWith(".en") && spoken !== undefined && spoken !== "en";
   const language = isEnglishOnly ? "en" : spoken;
   const returnTimestamps = flag("return_timestamps");

@@ -3,11 +3,14 @@
  * with a phrase, so the model chooses among the phrases and cannot say anything else: commands, menus, names.
  */
 import type { TokenRules } from "../engine/token-rules.ts";
-import { OptionError } from "../errors.ts";
+import { OptionError, quote } from "../errors.ts";
 import type { DecodingTokenizer } from "./options.ts";
 
 /** More would be a language, not a grammar: each is encoded twice before a window can be decoded. */
 const MAX_PHRASES = 10_000;
+
+/** The last grammar of each tokenizer: a transcription asks for the same one at every window and temperature. */
+const known = new WeakMap<object, { readonly phrases: readonly string[]; readonly grammar: AllowedPhrases }>();
 
 interface Node {
   readonly next: Map<number, Node>;
@@ -20,10 +23,21 @@ export class AllowedPhrases {
   readonly #tokens = new Set<number>();
 
   /**
-   * @param phrases each with and without a space before it
-   * @throws {OptionError} for no phrases, too many, or an empty one
+   * The grammar of a list of phrases, made once for a list that is asked for again and again.
+   *
+   * @param phrases each is allowed with and without a space before it
+   * @throws {OptionError} for no phrases, too many, an empty one, or one that the vocabulary cannot spell
    */
-  constructor(phrases: readonly string[], tokenizer: Pick<DecodingTokenizer, "encode">) {
+  static of(phrases: readonly string[], tokenizer: Pick<DecodingTokenizer, "encode">): AllowedPhrases {
+    const last = known.get(tokenizer);
+    const isSame = last?.phrases.length === phrases.length && last.phrases.every((one, i) => one === phrases[i]);
+    if (last !== undefined && isSame) return last.grammar;
+    const grammar = new AllowedPhrases(phrases, tokenizer);
+    known.set(tokenizer, { phrases: [...phrases], grammar });
+    return grammar;
+  }
+
+  private constructor(phrases: readonly string[], tokenizer: Pick<DecodingTokenizer, "encode">) {
     if (phrases.length === 0 || phrases.length > MAX_PHRASES || phrases.some((phrase) => phrase.trim() === "")) {
       throw new OptionError(
         "allowedPhrases",
@@ -32,7 +46,14 @@ export class AllowedPhrases {
     }
     for (const phrase of phrases) {
       const text = phrase.trim();
-      for (const spelling of [text, ` ${text}`]) this.#add(tokenizer.encode(spelling));
+      const spellings = [text, ` ${text}`].map((spelling) => tokenizer.encode(spelling));
+      if (spellings.every((tokens) => tokens.length === 0)) {
+        throw new OptionError(
+          "allowedPhrases",
+          `Cannot decode with the allowed phrase ${quote(phrase)}: the vocabulary has no tokens for it`,
+        );
+      }
+      for (const tokens of spellings) if (tokens.length > 0) this.#add(tokens);
     }
   }
 

@@ -12,7 +12,7 @@ import { initialTokens } from "./prompt.ts";
 import { best } from "./ranking.ts";
 import { decodingResult, type DecodingResult } from "./result.ts";
 import { sampleTexts } from "./sampling.ts";
-import { resolveSearch, type ResolvedSearch, type SearchOptions } from "./search-options.ts";
+import { resolveSearch, sampleLengthOf, type ResolvedSearch, type SearchOptions } from "./search-options.ts";
 import type { SearchOutcome, SearchTask } from "./search-task.ts";
 
 /**
@@ -35,11 +35,11 @@ export async function decodeWindow(
   const { nTextCtx } = engine.dimensions;
   const { task, timestamps } = resolved;
   const how = resolveSearch(search, nTextCtx);
-  const phrases = search.allowedPhrases === undefined ? null : new AllowedPhrases(search.allowedPhrases, tokenizer);
+  const phrases = search.allowedPhrases === undefined ? null : AllowedPhrases.of(search.allowedPhrases, tokenizer);
   const numerals = search.suppressNumerals === true ? numeralTokens(tokenizer) : [];
   const rules = { ...resolved.rules, suppress: [...resolved.rules.suppress, ...numerals] };
 
-  const sampleLength = search.sampleLength ?? defaultSampleLength(resolved, nTextCtx);
+  const sampleLength = sampleLengthOf(search, resolved, nTextCtx);
   const { tokens: prompt, sotIndex } = initialTokens(tokenizer, nTextCtx, {
     ...search,
     language: languageCode,
@@ -68,11 +68,6 @@ export async function decodeWindow(
     noSpeechProb,
     temperature: how.temperature,
   });
-}
-
-/** Options without a limit resolve to the whole context, where openai/whisper takes half of it (facts 2.4.10). */
-function defaultSampleLength({ sampleLength }: ResolvedDecoding, nTextCtx: number): number {
-  return sampleLength < nTextCtx ? sampleLength : Math.floor(nTextCtx / 2);
 }
 
 function run(how: ResolvedSearch, task: SearchTask): Promise<SearchOutcome> {

@@ -13,4 +13,10 @@ export {
 } from "./options.ts";
 export type { DecodingResult } from "./result.ts";
 export { noSpeechProbability } from "./scores.ts";
-export { resolveSearch, searchAtTemperature, SEARCH_OPTIONS, type SearchOptions } from "./search-options.ts";
+export {
+  assertSearch,
+  resolveSearch,
+  searchAtTemperature,
+  SEARCH_OPTIONS,
+  type SearchOptions,
+} from "./search-options.ts";

@@ -46,7 +46,7 @@ export function initialTokens(tokenizer: DecodingTokenizer, nTextCtx: number, op
     throw new OptionError(
       "prefix",
       `Cannot decode after ${tokens.length} tokens of prompt and prefix: the model has room for ${nTextCtx}`,
-      { hint: "shorten the prefix" },
+      { hint: `shorten the prefix; up to ${half - 1} tokens of the text before a window stand beside it` },
     );
   }
   return { tokens, sotIndex: context.length };

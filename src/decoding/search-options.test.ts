@@ -1,6 +1,8 @@
 import { describe, expect, it } from "vitest";
 import { OptionError } from "../errors.ts";
-import { resolveSearch, searchAtTemperature, type SearchOptions } from "./search-options.ts";
+import { wordTokenizer } from "../../test/helpers/word-tokenizer.ts";
+import { resolveDecoding, type DecodingOptions } from "./options.ts";
+import { assertSearch, resolveSearch, searchAtTemperature, type SearchOptions } from "./search-options.ts";
 
 describe("resolveSearch()", () => {
   it.each<[SearchOptions, object]>([
@@ -51,6 +53,37 @@ describe("resolveSearch()", () => {
   ])("refuses %j (facts 2.4.2)", (search, option, message) => {
     expect(() => resolveSearch(search, 448)).toThrow(message);
     expect(() => resolveSearch(search, 448)).toThrow(expect.objectContaining({ constructor: OptionError, option }));
+  });
+});
+
+describe("assertSearch()", () => {
+  const tokenizer = wordTokenizer();
+  const check = (search: SearchOptions, options: DecodingOptions = {}) =>
+    assertSearch(tokenizer, 448, resolveDecoding(tokenizer, 448, options), search);
+  const words = (length: number): number[] => Array<number>(length).fill(1);
+
+  it.each<[what: string, search: SearchOptions, options?: DecodingOptions]>([
+    ["phrases", { allowedPhrases: ["w1 w2"], beamSize: 2 }],
+    ["prompt and prefix that leave room", { prompt: words(300), prefix: words(221) }],
+    ["the same beside notimestamps", { prompt: words(300), prefix: words(220) }, { withoutTimestamps: true }],
+    ["a long prefix alone", { prefix: words(445) }],
+    ["a prefix that is cut (facts 2.4.3)", { prompt: words(300), prefix: words(445), sampleLength: 200 }],
+    ["the same by the resolved limit", { prompt: words(300), prefix: words(445) }, { sampleLength: 200 }],
+  ])("takes %s", (_, search, options) => {
+    expect(() => check(search, options)).not.toThrow();
+  });
+
+  const noRoom = "Cannot decode after 449 tokens of prompt and prefix: the model has room for 448";
+  it.each<[what: string, search: SearchOptions, options: DecodingOptions, message: string]>([
+    ["what resolveSearch() refuses", { bestOf: 5 }, {}, "Cannot use bestOf at temperature 0"],
+    ["an empty phrase", { allowedPhrases: [" "] }, {}, "Cannot decode with 1 allowed phrases"],
+    ["a phrase without tokens", { allowedPhrases: ["!?"] }, {}, "the vocabulary has no tokens for it"],
+    ["a prefix without room", { prefix: words(446) }, {}, noRoom],
+    ["prompt and prefix without room", { prompt: words(300), prefix: words(222) }, { language: "de" }, noRoom],
+    ["notimestamps without room", { prompt: words(300), prefix: words(221) }, { withoutTimestamps: true }, noRoom],
+  ])("refuses %s", (_, search, options, message) => {
+    expect(() => check(search, options)).toThrow(message);
+    expect(() => check(search, options)).toThrow(OptionError);
   });
 });
 

@@ -5,6 +5,9 @@
  */
 import { OptionError, quote } from "../errors.ts";
 import { roundHalfEven } from "../tensor/index.ts";
+import { AllowedPhrases } from "./allowed-phrases.ts";
+import type { DecodingTokenizer, ResolvedDecoding } from "./options.ts";
+import { initialTokens } from "./prompt.ts";
 
 /** Most rows of one window: each costs logits of 200 kB a token, and nobody gains by more than ten. */
 const MAX_ROWS = 128;
@@ -117,6 +120,39 @@ export function resolveSearch(search: SearchOptions, nTextCtx: number): Resolved
     lengthPenalty,
     seed,
   };
+}
+
+/**
+ * Checks everything about a search that can be told without audio, so that nothing of it is refused after a recording was
+ * read and encoded: what `resolveSearch` checks, the allowed phrases, and the room for what comes before a text.
+ *
+ * @param nTextCtx longest sequence of the model
+ * @param search with the longest prompt that a window will have
+ * @throws {OptionError} for all that `decodeWindow` would refuse
+ */
+export function assertSearch(
+  tokenizer: DecodingTokenizer,
+  nTextCtx: number,
+  decoding: ResolvedDecoding,
+  search: SearchOptions,
+): void {
+  resolveSearch(search, nTextCtx);
+  if (search.allowedPhrases !== undefined) AllowedPhrases.of(search.allowedPhrases, tokenizer);
+  const { task, timestamps, language = "en" } = decoding; // every language takes one token
+  const sampleLength = sampleLengthOf(search, decoding, nTextCtx);
+  initialTokens(tokenizer, nTextCtx, { ...search, task, timestamps, language, sampleLength });
+}
+
+/**
+ * Most tokens that a window generates: options without a limit resolve to the whole context, where openai/whisper takes half
+ * of it (facts 2.4.10).
+ */
+export function sampleLengthOf(
+  search: Pick<SearchOptions, "sampleLength">,
+  { sampleLength }: Pick<ResolvedDecoding, "sampleLength">,
+  nTextCtx: number,
+): number {
+  return search.sampleLength ?? (sampleLength < nTextCtx ? sampleLength : Math.floor(nTextCtx / 2));
 }
 
 /**

@@ -11,7 +11,7 @@
 import { randomUUID } from "node:crypto";
 import { copyFile, link, mkdir, readFile, readdir, rename, rm, stat, writeFile } from "node:fs/promises";
 import { dirname, join, relative } from "node:path";
-import { isPlainFileName, WEIGHTS, WEIGHTS_INDEX } from "./checkpoint-files.ts";
+import { CONFIG, isPlainFileName, WEIGHTS, WEIGHTS_INDEX, type ModelPart } from "./checkpoint-files.ts";
 import { cacheFolder, defaultSystem, type HubOptions, type HubSystem } from "./settings.ts";
 
 /** Whether a revision is a commit, which never changes its contents. */
@@ -88,11 +88,11 @@ export class ModelCache {
     }
   }
 
-  /** Files without which the snapshot is no checkpoint, and which it lacks; empty if it can be used. */
-  async missing(commit: string): Promise<string[]> {
+  /** Files that the part cannot be without, and the snapshot lacks; empty if it can be used. */
+  async missing(commit: string, part: ModelPart = "checkpoint"): Promise<string[]> {
     const missing: string[] = [];
-    if (!(await this.has(commit, "config.json"))) missing.push("config.json");
-    if (await this.has(commit, WEIGHTS)) return missing;
+    if (!(await this.has(commit, CONFIG))) missing.push(CONFIG);
+    if (part === "processor" || (await this.has(commit, WEIGHTS))) return missing;
     if (!(await this.has(commit, WEIGHTS_INDEX))) return [...missing, WEIGHTS];
     for (const shard of await this.shards(commit)) if (!(await this.has(commit, shard))) missing.push(shard);
     return missing;

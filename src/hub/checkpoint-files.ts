@@ -1,5 +1,8 @@
 /** Which files of a hub repository make up a Whisper checkpoint, and how large they may be. */
 
+/** What is wanted of a checkpoint: all of it, or what its processor is made of, which is all but the weights. */
+export type ModelPart = "checkpoint" | "processor";
+
 export const CONFIG = "config.json";
 export const WEIGHTS = "model.safetensors";
 export const WEIGHTS_INDEX = "model.safetensors.index.json";

@@ -300,6 +300,57 @@ describe("resolveModel() files", () => {
   });
 });
 
+describe("resolveModel() of a processor", () => {
+  const processor = (options: HubOptions = {}): Promise<string> =>
+    resolveModelWith(system(), "tiny", { endpoint: hub.endpoint, ...options }, "processor");
+  const ofWeights = ({ path }: SeenRequest): boolean => /\.(safetensors|bin|msgpack|h5)|\.index\.json/.test(path);
+
+  it("asks for all but the weights, and is then there offline", async () => {
+    hub.repositories.set(ID, TINY);
+    const folder = await processor();
+    expect((await readdir(folder)).sort()).toEqual(["config.json", "tokenizer.json", "vocab.json"]);
+    expect(hub.requests.filter(ofWeights)).toEqual([]);
+    expect(await processor({ offline: true })).toBe(folder);
+    expect((await failure("tiny", { offline: true })).message).toContain(`lacks "model.safetensors"`);
+    expect(await cachedModels({ cacheDir: join(home, ".cache/huggingface/hub") })).toEqual([]);
+  });
+
+  it("needs no weights in a format that is read", async () => {
+    hub.repositories.set(ID, { files: { "config.json": CONFIG, "pytorch_model.bin": "pickle" } });
+    expect(await readdir(await processor())).toEqual(["config.json"]);
+    expect(hub.requests.filter(ofWeights)).toEqual([]);
+  });
+
+  it("leaves the weights for later, with nothing fetched twice", async () => {
+    hub.repositories.set(ID, TINY);
+    const folder = await processor();
+    expect(await get("tiny")).toBe(folder);
+    await expectWeights(folder);
+    for (const file of ["tokenizer.json", "vocab.json"]) expect(hub.requestsFor(file, "GET")).toHaveLength(1);
+  });
+
+  it("makes one request where all is there, and none for a commit", async () => {
+    hub.repositories.set(ID, TINY);
+    const folder = await processor();
+    hub.requests.length = 0;
+    expect(await processor()).toBe(folder);
+    expect(hub.requests.map(({ method, path }) => [method, path.split("/").at(-1)])).toEqual([["HEAD", "config.json"]]);
+    expect(await processor({ revision: commitOf(TINY) })).toBe(folder);
+    expect(hub.requests).toHaveLength(1);
+  });
+
+  it("of a newer commit leaves the whole older one for use without a network", async () => {
+    hub.repositories.set(ID, TINY);
+    const whole = await get("tiny");
+    hub.repositories.set(ID, { files: { ...TINY.files, "tokenizer.json": `{"version":"2"}` } });
+    const newer = await processor();
+    expect(newer).not.toBe(whole);
+    expect(await get("tiny", { offline: true })).toBe(whole);
+    expect(await get("tiny")).toBe(newer);
+    expect(await get("tiny", { offline: true })).toBe(newer);
+  });
+});
+
 describe("resolveModel() download", () => {
   it("reports the bytes of each file as they come", async () => {
     hub.repositories.set(ID, TINY);

@@ -18,6 +18,7 @@ import {
   OTHER_WEIGHTS,
   WEIGHTS,
   WEIGHTS_INDEX,
+  type ModelPart,
 } from "./checkpoint-files.ts";
 import { asHubError } from "./disk.ts";
 import { downloadBlob, hasBlob } from "./download.ts";
@@ -46,26 +47,32 @@ const LOOKUP_TIMEOUT_MS = 10_000;
  *
  * @param model "tiny" ... "large-v3", "turbo", "distil-large-v3", "nano" (the bundled one: no network), a hub id
  * "owner/name", or the path of a folder or of a safetensors file
- * @returns absolute path, for `openCheckpoint`
+ * @param part what is needed of it; the rest may lack in the folder
+ * @returns absolute path, for `openCheckpoint`, or for `openProcessorFiles`
  * @throws {HubError} if the model cannot be had; `hint` says what to do
  * @throws {OptionError} if an option has a value that cannot be used
  */
-export function resolveModel(model: string, options: HubOptions = {}): Promise<string> {
-  return resolveModelWith(defaultSystem, model, options);
+export function resolveModel(model: string, options: HubOptions = {}, part: ModelPart = "checkpoint"): Promise<string> {
+  return resolveModelWith(defaultSystem, model, options, part);
 }
 
 /** `resolveModel` on another system: for tests. */
-export async function resolveModelWith(system: HubSystem, model: string, options: HubOptions = {}): Promise<string> {
+export async function resolveModelWith(
+  system: HubSystem,
+  model: string,
+  options: HubOptions = {},
+  part: ModelPart = "checkpoint",
+): Promise<string> {
   const known = findModel(model);
   if (known?.repository === null) return bundledModelFolder();
-  if (known !== undefined) return resolveRepository(await readSettings(options, system), known.repository);
+  if (known !== undefined) return resolveRepository(await readSettings(options, system), known.repository, part);
 
   const path = resolve(expandHome(model, system));
   if (model !== "" && (await exists(path))) return path;
   if (looksLikePath(model)) throw new HubError(model, "no such folder or file");
   // The hub's rule for ids; `--` separates owner and name in the cache.
   if (/^[A-Za-z0-9][\w.-]{0,95}\/[A-Za-z0-9_][\w.-]{0,95}$/.test(model) && !/\.\.|--/.test(model)) {
-    return resolveRepository(await readSettings(options, system), model);
+    return resolveRepository(await readSettings(options, system), model, part);
   }
   const names = MODELS.flatMap(({ name, aliases }) => [name, ...aliases]);
   throw new HubError(model.slice(0, 200), `unknown model, expected one of ${names.join(", ")}`, {
@@ -84,16 +91,16 @@ async function exists(path: string): Promise<boolean> {
   );
 }
 
-async function resolveRepository(settings: HubSettings, repository: string): Promise<string> {
+async function resolveRepository(settings: HubSettings, repository: string, part: ModelPart): Promise<string> {
   const cache = new ModelCache(settings.cacheDir, repository, settings.system);
   const { revision } = settings;
   const known = await cache.commitOf(revision);
-  if (settings.offline) return offlineSnapshot(cache, repository, known);
-  if (!settings.forceDownload && isCommit(revision) && (await isSettled(cache, revision))) {
+  if (settings.offline) return offlineSnapshot(cache, repository, known, part);
+  if (!settings.forceDownload && isCommit(revision) && (await isSettled(cache, revision, part))) {
     return cache.snapshot(revision);
   }
 
-  const usable = known !== undefined && !settings.forceDownload && (await cache.missing(known)).length === 0;
+  const usable = known !== undefined && !settings.forceDownload && (await cache.missing(known, part)).length === 0;
   // With something to fall back on, a lost network must not cost the time of five attempts.
   const patience = usable
     ? { ...settings, maxFailures: 1, timeoutMs: Math.min(settings.timeoutMs, LOOKUP_TIMEOUT_MS) }
@@ -112,18 +119,27 @@ async function resolveRepository(settings: HubSettings, repository: string): Pro
     });
   }
   const { commit } = config;
-  if (settings.forceDownload || !(await isSettled(cache, commit))) {
-    await new SnapshotDownload(settings, repository, cache, commit).run().catch((error: unknown) => {
+  if (settings.forceDownload || !(await isSettled(cache, commit, part))) {
+    await new SnapshotDownload(settings, repository, cache, commit).run(part).catch((error: unknown) => {
       throw asHubError(repository, error);
     });
   }
-  // A cache that cannot be written to is good enough to read from.
-  await cache.setCommitOf(revision, commit).catch(() => undefined);
+  // A checkpoint that can be used offline is not given up for one without weights.
+  const isWhole = known !== undefined && (await cache.missing(known)).length === 0;
+  if (!isWhole || (await cache.missing(commit)).length === 0) {
+    // A cache that cannot be written to is good enough to read from.
+    await cache.setCommitOf(revision, commit).catch(() => undefined);
+  }
   return cache.snapshot(commit);
 }
 
-async function offlineSnapshot(cache: ModelCache, repository: string, commit: string | undefined): Promise<string> {
-  const missing = commit === undefined ? undefined : await cache.missing(commit);
+async function offlineSnapshot(
+  cache: ModelCache,
+  repository: string,
+  commit: string | undefined,
+  part: ModelPart,
+): Promise<string> {
+  const missing = commit === undefined ? undefined : await cache.missing(commit, part);
   if (missing?.length === 0) return cache.snapshot(commit!);
   const reason =
     missing === undefined
@@ -135,8 +151,8 @@ async function offlineSnapshot(cache: ModelCache, repository: string, commit: st
 }
 
 /** Whether nothing of the snapshot is left to be asked for. */
-async function isSettled(cache: ModelCache, commit: string): Promise<boolean> {
-  if ((await cache.missing(commit)).length > 0) return false;
+async function isSettled(cache: ModelCache, commit: string, part: ModelPart): Promise<boolean> {
+  if ((await cache.missing(commit, part)).length > 0) return false;
   for (const file of OPTIONAL_FILES) {
     if (!(await cache.has(commit, file)) && !(await cache.isAbsent(commit, file))) return false;
   }
@@ -152,20 +168,16 @@ class SnapshotDownload {
     private readonly commit: string,
   ) {}
 
-  async run(): Promise<void> {
+  async run(part: ModelPart): Promise<void> {
     await this.cache.prepare();
     await this.get(CONFIG, MAX_TEXT_BYTES);
     await this.checkModelType();
+    if (part === "processor") return this.getOptionalFiles();
+
     const single = await this.metadata(WEIGHTS);
     const index = single === null ? await this.get(WEIGHTS_INDEX, MAX_TEXT_BYTES) : false;
     if (single === null && !index) throw await this.noWeights();
-
-    const waiting = [...OPTIONAL_FILES];
-    const worker = async (): Promise<void> => {
-      for (let file = waiting.shift(); file !== undefined; file = waiting.shift()) await this.get(file, MAX_TEXT_BYTES);
-    };
-    const workers = await Promise.allSettled(Array.from({ length: CONCURRENCY }, worker));
-    for (const result of workers) if (result.status === "rejected") throw result.reason;
+    await this.getOptionalFiles();
 
     let left = MAX_WEIGHT_BYTES;
     for (const file of single === null ? await this.readIndex() : [WEIGHTS]) {
@@ -174,6 +186,15 @@ class SnapshotDownload {
       }
       left -= (await stat(join(this.cache.snapshot(this.commit), file))).size;
     }
+  }
+
+  private async getOptionalFiles(): Promise<void> {
+    const waiting = [...OPTIONAL_FILES];
+    const worker = async (): Promise<void> => {
+      for (let file = waiting.shift(); file !== undefined; file = waiting.shift()) await this.get(file, MAX_TEXT_BYTES);
+    };
+    const workers = await Promise.allSettled(Array.from({ length: CONCURRENCY }, worker));
+    for (const result of workers) if (result.status === "rejected") throw result.reason;
   }
 
   /** null, and remembered, if the repository has no such file */

@@ -1,20 +1,16 @@
 export {
+  ALGORITHMS,
   BUNDLED_MODEL,
   DEVICES,
   DTYPES,
-  loadCheckpoint,
-  loadTokenizer,
-  openEngine,
+  type Algorithm,
   type Device,
   type DTypeOption,
-  type EngineOptions,
-  type LoadOptions,
-} from "./load.ts";
+} from "./choices.ts";
+export { loadCheckpoint, loadTokenizer, openEngine, type EngineOptions, type LoadOptions } from "./load.ts";
 export { WhisperForConditionalGeneration, type GenerateOptions, type GenerateOutput } from "./model.ts";
 export {
-  ALGORITHMS,
   WhisperPipeline,
-  type Algorithm,
   type ChunkedTranscribeOptions,
   type PipelineOptions,
   type SequentialTranscribeOptions,

@@ -1,21 +1,13 @@
 /** From a model's name to what runs: the checkpoint's folder, its tokenizer, and an engine for the device asked for. */
-import { openCheckpoint, type Checkpoint } from "../checkpoint/index.ts";
+import { openCheckpoint, openProcessorFiles, type Checkpoint, type ProcessorFiles } from "../checkpoint/index.ts";
 import { createCpuEngine, createReferenceEngine, type Engine } from "../engine/index.ts";
 import { assertOneOf, OptionError } from "../errors.ts";
 import { resolveModel, type HubOptions } from "../hub/index.ts";
 import { Tokenizer } from "../tokenizer/index.ts";
-
-export const DEVICES = ["auto", "cpu", "reference"] as const;
-export type Device = (typeof DEVICES)[number];
-
-export const DTYPES = ["auto", "float32", "int8"] as const;
-export type DTypeOption = (typeof DTYPES)[number];
+import { DEVICES, DTYPES, type Device, type DTypeOption } from "./choices.ts";
 
 /** Narrower models (the bundled one; tiny has 384) are no faster in int8, so "auto" keeps them exact. */
 const INT8_FROM_WIDTH = 256;
-
-/** The bundled model, for trying sotto: it is in the package, so nothing is downloaded. */
-export const BUNDLED_MODEL = "nano";
 
 export interface EngineOptions {
   /** Default "auto": the fastest engine that this machine has. "reference" is slow and for tests. */
@@ -59,8 +51,21 @@ export async function loadCheckpoint(model: string, options: LoadOptions = {}): 
   return openCheckpoint(await resolveModel(model, hub));
 }
 
+/**
+ * Finds or downloads what a processor needs of a checkpoint: all but the weights.
+ *
+ * @param model a name, a hub id, or a folder
+ * @throws {HubError} if it cannot be had
+ * @throws {CheckpointError} if it is damaged, or of no Whisper checkpoint
+ */
+export async function loadProcessorFiles(model: string, options: HubOptions = {}): Promise<ProcessorFiles> {
+  return openProcessorFiles(await resolveModel(model, options, "processor"));
+}
+
 /** @throws {CheckpointError} if the checkpoint has no tokenizer, or one that does not fit it */
-export async function loadTokenizer(checkpoint: Checkpoint): Promise<Tokenizer> {
+export async function loadTokenizer(
+  checkpoint: Pick<ProcessorFiles, "dimensions" | "tokenizerFiles">,
+): Promise<Tokenizer> {
   return Tokenizer.fromFiles(await checkpoint.tokenizerFiles(), checkpoint.dimensions.nVocab);
 }
 

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { samplePath, referenceText } from "../../test/helpers/samples.ts";
 import { loadAudio } from "../audio/index.ts";
 import { OptionError, ShapeError } from "../errors.ts";
@@ -95,6 +95,21 @@ describe("WhisperForConditionalGeneration.generate()", () => {
     const sampled = { temperature: 1, bestOf: 2, seed: 7 };
     expect(await text(sampled)).toBe(await text(sampled));
     await expect(text({ beamSize: 5, bestOf: 5 })).rejects.toThrow(OptionError);
+  });
+
+  it.each<[what: string, options: GenerateOptions]>([
+    ["no phrases", { allowedPhrases: [] }],
+    ["an empty phrase", { allowedPhrases: ["yes", " "] }],
+    ["a prefix without room", { prefix: "yes ".repeat(500) }],
+    ["prompt and prefix without room", { prefix: "yes ".repeat(300), prompt: Array<number>(223).fill(1) }],
+    ["two kinds of search", { beamSize: 5, bestOf: 5 }],
+    ["an unknown language", { language: "xx" }],
+  ])("refuses %s before the model is asked anything", async (_, options) => {
+    const { inputFeatures } = await processor(new Float32Array(16000));
+    const encode = vi.spyOn(model.engine, "encode");
+    await expect(model.generate(inputFeatures, options)).rejects.toThrow(OptionError);
+    expect(encode).not.toHaveBeenCalled();
+    encode.mockRestore();
   });
 
   it("refuses features of other dims, and options that do not exist", async () => {

@@ -1,8 +1,10 @@
 /** The network with its decoding, under Hugging Face's names: features in, token sequences out. */
 import type { Checkpoint } from "../checkpoint/index.ts";
 import {
+  assertSearch,
   decode,
   detectLanguage,
+  resolveDecoding,
   SEARCH_OPTIONS,
   type DecodingOptions,
   type LanguageDetection,
@@ -88,15 +90,20 @@ export class WhisperForConditionalGeneration {
    * Generates token sequences. Options are not changed, and nothing of one call leaks into the next.
    *
    * @param inputFeatures log-Mel windows [batch, nMels, 3000]
-   * @throws {OptionError} for unknown options, values, and languages that the model does not know
+   * @throws {OptionError} for unknown options, values, and languages that the model does not know, before the model is
+   * asked anything
    * @throws {ShapeError} for features of other dims
    */
   async generate(inputFeatures: Tensor, options: GenerateOptions = {}): Promise<GenerateOutput> {
     assertKnownOptions("generate", options, GENERATE_OPTIONS);
     const { returnTimestamps = false, ...rest } = options;
     const decoding = { ...rest, withoutTimestamps: !returnTimestamps };
+    const { generation } = this.#checkpoint;
+    const { nTextCtx } = this.dimensions;
+    const resolved = resolveDecoding(this.#tokenizer, nTextCtx, decoding, generation);
+    assertSearch(this.#tokenizer, nTextCtx, resolved, decoding);
     return this.#withAudio(inputFeatures, async (audio) => {
-      const rows = await decode(this.engine, audio, this.#tokenizer, decoding, this.#checkpoint.generation);
+      const rows = await decode(this.engine, audio, this.#tokenizer, decoding, generation);
       const { eot } = this.#tokenizer.special;
       return {
         sequences: rows.map(({ language, task, tokens, stop }) => [

@@ -21,9 +21,9 @@ import {
   type SequentialOptions,
   type Transcript,
 } from "../transcription/index.ts";
+import { ALGORITHMS, BUNDLED_MODEL, type Algorithm } from "./choices.ts";
 import { EventQueue } from "./event-queue.ts";
 import {
-  BUNDLED_MODEL,
   LOAD_OPTIONS,
   loadCheckpoint,
   loadTokenizer,
@@ -31,13 +31,6 @@ import {
   resolveEngineOptions,
   type LoadOptions,
 } from "./load.ts";
-
-/**
- * The way through long recordings. `chunked`: fixed windows that overlap, many at once (Whisper JAX, Hugging Face).
- * `sequential`: one window after the other, each knowing the text before it (openai/whisper): slower, and more accurate.
- */
-export const ALGORITHMS = ["chunked", "sequential"] as const;
-export type Algorithm = (typeof ALGORITHMS)[number];
 
 export interface PipelineOptions extends LoadOptions {
   /** Most windows computed together, where a call does not say otherwise. */

@@ -10,7 +10,7 @@ import type { HubOptions } from "../hub/index.ts";
 import { windowFrames } from "../model/index.ts";
 import type { Tensor } from "../tensor/index.ts";
 import type { Tokenizer } from "../tokenizer/index.ts";
-import { loadCheckpoint, loadTokenizer } from "./load.ts";
+import { loadProcessorFiles, loadTokenizer } from "./load.ts";
 
 export interface ProcessorOptions {
   /** Hz of bare samples; default 16000, others are resampled. */
@@ -41,15 +41,15 @@ export interface WhisperProcessor {
 
 export const WhisperProcessor = {
   /**
-   * Loads the processor of a checkpoint.
+   * Loads the processor of a checkpoint. Its weights are neither opened nor downloaded.
    *
    * @param model a name, a hub id, or a folder
+   * @throws {HubError} if it cannot be had
+   * @throws {CheckpointError} if its files are damaged, or of no Whisper checkpoint
    */
   async fromPretrained(model: string, options: HubOptions = {}): Promise<WhisperProcessor> {
-    const checkpoint = await loadCheckpoint(model, options);
-    const tokenizer = await loadTokenizer(checkpoint);
-    const frames = windowFrames(checkpoint.dimensions);
-    return makeProcessor(tokenizer, checkpoint.dimensions.nMels, frames);
+    const files = await loadProcessorFiles(model, options);
+    return makeProcessor(await loadTokenizer(files), files.dimensions.nMels, windowFrames(files.dimensions));
   },
 };
 

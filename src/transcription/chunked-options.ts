@@ -74,6 +74,7 @@ export const CHUNKED_OPTIONS: readonly (keyof ChunkedOptions)[] = [
   "maxLength",
   "sampleLength",
   "suppressTokens",
+  "suppressNumerals",
   "suppressBlank",
   "maxInitialTimestamp",
   "returnTimestamps",

@@ -357,9 +357,23 @@ describe("transcribeChunked() options", () => {
     expect(options).toEqual({ language: "de", strideLength: [4, 2] });
   });
 
+  it("suppress numerals where that is asked for", async () => {
+    const figures = { ...tokenizer, decode: (ids: Iterable<number>) => ([...ids][0] === 9 ? " 10%" : " ten") };
+    const suppressed = async (suppressNumerals: boolean) => {
+      const engine = engineOf(["1 2"]);
+      const options = { language: "en", suppressTokens: "", suppressNumerals };
+      await transcribeChunked(contextOf(engine, figures), silence(5), options);
+      return engine.requests[0].rules.suppress;
+    };
+    const specials = await suppressed(false);
+    expect(specials).not.toContain(9);
+    expect(await suppressed(true)).toEqual([9, ...specials]);
+  });
+
   it("have names, each once", () => {
     expect(new Set(CHUNKED_OPTIONS).size).toBe(CHUNKED_OPTIONS.length);
     expect(CHUNKED_OPTIONS).toContain("suppressTokens");
+    expect(CHUNKED_OPTIONS).toContain("suppressNumerals");
   });
 });
 

@@ -8,6 +8,7 @@ const tokenizer = wordTokenizer();
 const engine = new ScriptedEngine([], tokenizer);
 const resolve = (options: SequentialOptions, generation = {}) =>
   resolveSequential({ engine, tokenizer, generation }, options);
+const words = (count: number): string => Array.from({ length: count }, (_, i) => `w${i}`).join(" ");
 
 describe("resolveSequential()", () => {
   it("has openai/whisper's defaults (facts 2.3, 2.4.1)", () => {
@@ -49,6 +50,15 @@ describe("resolveSequential()", () => {
     expect(resolve({ initialPrompt: "\n w1 w2  " }).initialPrompt).toEqual([1, 2]);
   });
 
+  it.each<[what: string, options: SequentialOptions]>([
+    ["beside the longest context", { prefix: words(221), initialPrompt: words(300) }],
+    ["without a context", { prefix: words(445), conditionOnPreviousText: false }],
+    ["beside a short prompt", { prefix: words(440), conditionOnPreviousText: false, initialPrompt: words(4) }],
+    ["because it is cut", { prefix: words(446), sampleLength: 200 }],
+  ])("takes a prefix that leaves room in every window, %s", (_, options) => {
+    expect(() => resolve(options)).not.toThrow();
+  });
+
   it("warns of word times in translations (facts 2.3.15)", () => {
     const { warnings } = resolve({ wordTimestamps: true, task: "translate" });
     expect(warnings).toEqual(["Times of words in translations may not be reliable"]);
@@ -71,7 +81,14 @@ describe("resolveSequential()", () => {
     ["clipTimestamps", { clipTimestamps: "0,x" }],
     ["language", { language: "klingon" }],
     ["maxInitialTimestamp", { maxInitialTimestamp: 31 }],
-  ])("refuses %s of %j", (option, options) => {
+    ["allowedPhrases", { allowedPhrases: [] }],
+    ["allowedPhrases", { allowedPhrases: ["w1", ""] }],
+    ["allowedPhrases", { allowedPhrases: ["w1", "?"] }],
+    ["allowedPhrases", { allowedPhrases: Array<string>(10_001).fill("w1") }],
+    ["prefix", { prefix: words(222) }],
+    ["prefix", { prefix: words(446), conditionOnPreviousText: false }],
+    ["prefix", { prefix: words(222), conditionOnPreviousText: false, initialPrompt: words(223) }],
+  ])("refuses %s: case %#", (option, options) => {
     const caught = (() => {
       try {
         resolve(options);

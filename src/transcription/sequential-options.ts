@@ -1,7 +1,7 @@
 /** What a caller may ask of the sequential algorithm, checked once against the model before any audio is read. */
 import {
+  assertSearch,
   resolveDecoding,
-  resolveSearch,
   searchAtTemperature,
   type DecodingOptions,
   type ResolvedDecoding,
@@ -139,7 +139,11 @@ export function resolveSequential(context: TranscriptionContext, options: Sequen
   const searches = resolveTemperatures(options.temperature).map((temperature) =>
     searchAtTemperature(searchOptions(options), temperature),
   );
-  for (const search of searches) resolveSearch(search, nTextCtx);
+  const conditionOnPreviousText = options.conditionOnPreviousText ?? true;
+  const initialPrompt = options.initialPrompt === undefined ? [] : tokenizer.encode(` ${options.initialPrompt.trim()}`);
+  // Told what was written before, a later window has a context of any length: refused now, and not after an hour.
+  const prompt = conditionOnPreviousText ? new Array<number>(nTextCtx).fill(tokenizer.special.eot) : initialPrompt;
+  for (const search of searches) assertSearch(tokenizer, nTextCtx, decoding, { ...search, prompt });
   const thresholds = {
     compressionRatio: resolveThreshold(options, "compressionRatioThreshold", 2.4),
     logprob: resolveThreshold(options, "logprobThreshold", -1),
@@ -156,8 +160,8 @@ export function resolveSequential(context: TranscriptionContext, options: Sequen
     decoding,
     searches,
     thresholds,
-    conditionOnPreviousText: options.conditionOnPreviousText ?? true,
-    initialPrompt: options.initialPrompt === undefined ? [] : tokenizer.encode(` ${options.initialPrompt.trim()}`),
+    conditionOnPreviousText,
+    initialPrompt,
     carryInitialPrompt: options.carryInitialPrompt ?? false,
     clipTimes: parseClipTimes(options.clipTimestamps),
     words,

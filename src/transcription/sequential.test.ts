@@ -2,6 +2,7 @@ import { describe, expect, it } from "vitest";
 import { arrayAudio, type ArrayAudioOptions } from "../../test/helpers/array-audio.ts";
 import { ScriptedEngine, type ScriptedWindow } from "../../test/helpers/scripted-engine.ts";
 import { tokensOf, wordTokenizer } from "../../test/helpers/word-tokenizer.ts";
+import { OptionError } from "../errors.ts";
 import { logMelSpectrogram } from "../features/index.ts";
 import type { Tensor } from "../tensor/index.ts";
 import type { Progress } from "./chunked-options.ts";
@@ -407,6 +408,17 @@ describe("transcribeSequential() ends", () => {
 });
 
 describe("transcribeManySequential()", () => {
+  it.each<[what: string, options: SequentialOptions]>([
+    ["an empty phrase", { allowedPhrases: ["w1", " "] }],
+    ["a phrase without tokens", { allowedPhrases: ["?"] }],
+    ["a prefix without room", { prefix: "w1 ".repeat(223), initialPrompt: "w1 ".repeat(223) }],
+  ])("refuses %s before audio is opened or read", async (_, options) => {
+    const [engine, open] = [engineOf([]), silence(10)];
+    const sources = [open, () => expect.fail("opened the second recording")];
+    await expect(transcribeManySequential(contextOf(engine), sources, options)).rejects.toThrow(OptionError);
+    expect([open.isClosed, engine.encoded]).toEqual([true, []]);
+  });
+
   it("goes on after a recording that fails, and says of which one it reports", async () => {
     const engine = engineOf(["<0>1<2>", "<0>2<2>"]);
     const opened: string[] = [];
