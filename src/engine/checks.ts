@@ -1,11 +1,17 @@
 /** What a caller may ask of an engine: broken requests are refused in words, before any work is done. */
 import type { ModelDimensions } from "../model/index.ts";
-import type { AttendRequest, DecoderRow, GenerateRequest, RankRequest } from "./engine.ts";
+import type { AttendRequest, AudioWindowRef, DecoderRow, GenerateRequest, RankRequest } from "./engine.ts";
 
 function checkWindow(window: number, batch: number): void {
   if (!Number.isInteger(window) || window < 0 || window >= batch) {
     throw new RangeError(`Cannot decode window ${window}: the audio state has ${batch} windows, counted from 0`);
   }
+}
+
+/** @throws {RangeError} if there is nothing to combine, or a state has no such window */
+export function checkCombine(windows: readonly AudioWindowRef[]): void {
+  if (windows.length === 0) throw new RangeError("Cannot combine no windows");
+  for (const { audio, window } of windows) checkWindow(window, audio.batch);
 }
 
 /** @param taken positions of one row that these tokens, and those that may follow, take up */

@@ -1,1 +1,67 @@
-export { createCpuEngine, type CpuEngineOptions } from "./onnxruntime/index.ts";
+/**
+ * The engine for this machine's processor: kernels of our own where they are written for it and the weights are int8, onnxruntime
+ * everywhere else.
+ */
+import { availableParallelism } from "node:os";
+
+import { assertOneOf, EngineUnavailableError, OptionError } from "../errors.ts";
+import type { ParameterSource } from "../model/index.ts";
+import type { Engine } from "./engine.ts";
+import { createNativeEngine, loadKernels } from "./native/index.ts";
+
+const KERNELS = ["auto", "native", "onnxruntime"] as const;
+
+export interface CpuEngineOptions {
+  /** `float32` is exact; `int8` is smaller and faster. Default int8. */
+  readonly dtype?: "float32" | "int8";
+  /** Cores to use; default all. */
+  readonly threads?: number;
+  /** onnxruntime's worker threads that windows are spread over; default one a core, and one of all cores for a single window. */
+  readonly workers?: number;
+  /** Folder for packed weights; default $SOTTO_CACHE, else sotto/ in the user's cache folder. */
+  readonly cacheDir?: string;
+  /**
+   * What computes. "native": kernels of our own, for int8 on x86-64 Linux with AVX-512 VNNI. Default "auto": native where it can be, else
+   * onnxruntime; $SOTTO_KERNELS sets another default.
+   */
+  readonly kernels?: (typeof KERNELS)[number];
+}
+
+/** Most cores that an option may ask for: a typing error should not start ten thousand threads. */
+const MAX_THREADS = 1024;
+
+function positiveInteger(option: string, value: number): number {
+  if (Number.isInteger(value) && value >= 1 && value <= MAX_THREADS) return value;
+  throw new OptionError(option, `Option "${option}" is ${value}, expected an integer from 1 to ${MAX_THREADS}`);
+}
+
+/**
+ * Makes a checkpoint ready on the CPU, and packs its weights if the cache has no packed file of them.
+ *
+ * @throws {EngineUnavailableError} if this machine lacks what computes, or the weights cannot be packed
+ * @throws {OptionError} for options out of range
+ */
+export async function createCpuEngine(parameters: ParameterSource, options: CpuEngineOptions = {}): Promise<Engine> {
+  const { nTextState, nTextHead, nAudioState, nAudioHead } = parameters.dimensions;
+  const dtype = options.dtype ?? "int8";
+  const threads = positiveInteger("threads", options.threads ?? availableParallelism());
+  const workers = options.workers === undefined ? null : positiveInteger("workers", options.workers);
+  const wanted = options.kernels ?? process.env["SOTTO_KERNELS"] ?? "auto";
+  assertOneOf("kernels", wanted, KERNELS);
+  if (nTextState !== 64 * nTextHead || nAudioState !== 64 * nAudioHead) {
+    throw new EngineUnavailableError("cpu", "the checkpoint's attention heads are not 64 wide", {
+      hint: 'use device "reference"',
+    });
+  }
+  if (wanted !== "onnxruntime" && dtype === "int8") {
+    const found = loadKernels();
+    if ("kernels" in found)
+      return createNativeEngine(parameters, found.kernels, { threads, cacheDir: options.cacheDir });
+    if (wanted === "native") throw new EngineUnavailableError("cpu", `no native kernels: ${found.reason}`);
+  } else if (wanted === "native") {
+    throw new EngineUnavailableError("cpu", `no native kernels: they compute in int8, not in ${dtype}`);
+  }
+  // Loaded only where it computes.
+  const { createOnnxEngine } = await import("./onnxruntime/index.ts");
+  return createOnnxEngine(parameters, { dtype, threads, workers, cacheDir: options.cacheDir });
+}

@@ -19,6 +19,13 @@ export interface AudioState {
   dispose(): void;
 }
 
+/** A window of an audio state. */
+export interface AudioWindowRef {
+  readonly audio: AudioState;
+  /** Index of the window in it. */
+  readonly window: number;
+}
+
 /** One token sequence to be generated greedily. */
 export interface GenerateRequest {
   /** Index of the window in the audio state. */
@@ -116,6 +123,16 @@ export interface Engine {
    * @throws {ShapeError} for other dims
    */
   encode(mel: Tensor, options?: { keepFeatures?: boolean }): Promise<AudioState>;
+
+  /**
+   * Windows of several states as one state, so that what several callers have encoded is decoded together. It is a view: nothing
+   * is copied, disposing it frees nothing, and it can be used as long as the states it is made of.
+   *
+   * @param windows at least one; the view has them in this order, and no features
+   * @throws {RangeError} if there are none, or a state has no such window
+   * @throws {TypeError} for states that another engine made
+   */
+  combine(windows: readonly AudioWindowRef[]): AudioState;
 
   /**
    * Greedy generation for all rows in one call, rules applied on the device: the hot path. A row's result does not depend

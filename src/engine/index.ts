@@ -2,6 +2,7 @@ export type {
   AttendRequest,
   Attention,
   AudioState,
+  AudioWindowRef,
   DecoderRow,
   DecoderState,
   Engine,

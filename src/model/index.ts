@@ -7,6 +7,7 @@ export {
   decoderParameters,
   encoderParameters,
   parameterDims,
+  type BlockParameters,
   type ConvParameters,
   type LinearParameters,
   type NormParameters,

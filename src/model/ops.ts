@@ -1,7 +1,7 @@
 /**
  * The vocabulary in which the network is written, once (encoder.ts, decoder.ts).
  *
- * An engine is an interpreter of this vocabulary: the reference engine computes each word at once, the cpu engine records
+ * An engine is an interpreter of this vocabulary: the reference engine computes each word at once, onnxruntime's records
  * it as ONNX nodes, a GPU engine as kernel launches. Each word is coarse enough to be one fused kernel, and an engine may
  * choose another number format for it without the network knowing.
  *

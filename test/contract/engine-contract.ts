@@ -760,6 +760,60 @@ const cases = {
     await expect(engine.startDecoder(audio, [{ window: 0, prompt }])).rejects.toThrow();
   },
 
+  "combine() puts windows of several states side by side": async ({ bench, logprobTolerance }: Suite) => {
+    const { engine, audio, mel, model, dimensions } = await bench();
+    const other = await engine.encode(windowOf(mel, 3));
+    const order = [
+      { audio: other, window: 0 },
+      { audio, window: 1 },
+      { audio, window: 0 },
+    ];
+    const view = engine.combine(order);
+    expect(view.batch).toBe(3);
+    expect(view.features).toBeNull();
+    const asked = [2, 0, 1].map((window) => request(model, { window, seed: 60 + window }));
+    const together = await engine.generate(view, asked);
+    for (const [i, one] of asked.entries()) {
+      const { audio: own, window } = order[one.window];
+      const [alone] = await engine.generate(own, [{ ...one, window }]);
+      expectSameGeneration(together[i], alone, logprobTolerance);
+    }
+
+    const rows = [0, 1, 2].map((window) => ({ window, prompt: randomTokens(4, dimensions.nVocab, window) }));
+    const started = await engine.startDecoder(view, rows);
+    const stepped = await engine.step(started.state, Int32Array.of(5, 6, 7));
+    const alone = await engine.startDecoder(other, [{ window: 0, prompt: rows[0].prompt }]);
+    const steppedAlone = await engine.step(alone.state, Int32Array.of(5));
+    const { nVocab } = dimensions;
+    const tolerance = { absolute: logprobTolerance };
+    assertAllClose(started.logits.subarray(0, nVocab), alone.logits, tolerance);
+    assertAllClose(stepped.subarray(0, nVocab), steppedAlone, tolerance);
+
+    // A view of a view is one too, and taking a view away takes nothing else.
+    const again = engine.combine([{ audio: view, window: 2 }]);
+    const [first] = await engine.generate(again, [request(model)]);
+    expectSameGeneration(first, (await engine.generate(audio, [request(model)]))[0], logprobTolerance);
+    for (const state of [again, again, view]) state.dispose();
+    await expect(engine.generate(view, asked)).rejects.toThrow();
+    expect(await engine.generate(other, [request(model)])).toHaveLength(1);
+
+    const orphan = engine.combine([{ audio: other, window: 0 }]);
+    for (const state of [other, started.state, alone.state]) state.dispose();
+    await expect(engine.generate(orphan, [request(model)])).rejects.toThrow();
+  },
+
+  "combine() refuses windows that are not there, and states of another engine": async ({ bench }: Suite) => {
+    const { engine, audio, referenceAudio } = await bench();
+    const { audio: foreign } = await bench("unaligned");
+    expect(() => engine.combine([])).toThrow(RangeError);
+    for (const window of [-1, BATCH, 0.5]) {
+      expect(() => engine.combine([{ audio, window }]), `window ${window}`).toThrow(RangeError);
+    }
+    for (const other of [foreign, referenceAudio]) {
+      expect(() => engine.combine([{ audio: other, window: 0 }])).toThrow(TypeError);
+    }
+  },
+
   "states of another engine are refused": async ({ bench }: Suite) => {
     const { engine, reference, audio, referenceAudio, model } = await bench();
     const { audio: foreign } = await bench("unaligned");

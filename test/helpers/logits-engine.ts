@@ -5,6 +5,7 @@
 import { checkRank, checkReorder, checkRequests, checkRows, checkStep } from "../../src/engine/checks.ts";
 import type {
   AudioState,
+  AudioWindowRef,
   DecoderRow,
   DecoderState,
   Engine,
@@ -62,6 +63,11 @@ export class LogitsEngine implements Engine {
 
   encode(mel: Tensor): Promise<AudioState> {
     return Promise.resolve(this.audio(mel.dims[0]));
+  }
+
+  /** The logits depend on the window's index in the view. */
+  combine(windows: readonly AudioWindowRef[]): AudioState {
+    return this.audio(windows.length);
   }
 
   /** Takes the likeliest token the rules leave, turn by turn. */

@@ -7,6 +7,7 @@ import type {
   AttendRequest,
   Attention,
   AudioState,
+  AudioWindowRef,
   DecoderRow,
   DecoderState,
   Engine,
@@ -100,6 +101,11 @@ export class ScriptedEngine implements Engine {
     if (windows.length < batch) throw new Error(`The script has no window ${this.#script.length}`);
     await this.#dawdle();
     return { batch, features: null, windows, samplings: windows.map(() => 0), ...this.#state() };
+  }
+
+  combine(parts: readonly AudioWindowRef[]): ScriptedAudio {
+    const windows = parts.map(({ audio, window }) => (audio as ScriptedAudio).windows[window]);
+    return { batch: parts.length, features: null, windows, samplings: windows.map(() => 0), dispose: () => {} };
   }
 
   async generate(audio: AudioState, requests: readonly GenerateRequest[]): Promise<Generated[]> {

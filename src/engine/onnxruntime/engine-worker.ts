@@ -24,7 +24,7 @@ export class EngineWorker {
     this.#worker.on("error", (error) => this.#fail(error instanceof Error ? error : new Error(String(error))));
     this.#worker.on("exit", () => {
       this.#ended = true;
-      this.#fail(new Error("The cpu engine's worker has ended"));
+      this.#fail(new Error("The engine's worker has ended"));
     });
   }
 

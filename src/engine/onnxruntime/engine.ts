@@ -1,18 +1,16 @@
 /**
- * The cpu engine: graphs of our own on onnxruntime-node, in worker threads.
+ * The onnxruntime engine: graphs of our own on onnxruntime-node, in worker threads.
  *
  * Windows are spread over workers of one thread each, which beats one session of several threads (docs/engines.md); a single
  * window gets a worker with all the threads. Workers start when they are first needed.
  */
-import { availableParallelism } from "node:os";
-
-import { EngineUnavailableError, OptionError } from "../../errors.ts";
 import { parameterDims, windowFrames, type ModelDimensions, type ParameterSource } from "../../model/index.ts";
 import { assertShape, type Tensor } from "../../tensor/index.ts";
 import type {
   AttendRequest,
   Attention,
   AudioState,
+  AudioWindowRef,
   DecoderRow,
   DecoderState,
   Engine,
@@ -21,59 +19,31 @@ import type {
   RankedTokens,
   RankRequest,
 } from "../engine.ts";
-import { checkAttend, checkRank, checkReorder, checkRequests, checkRows, checkStep } from "../checks.ts";
+import { checkAttend, checkCombine, checkRank, checkReorder, checkRequests, checkRows, checkStep } from "../checks.ts";
 import { decoderGraph } from "./decoder-graph.ts";
 import { encoderGraph } from "./encoder-graph.ts";
 import { EngineWorker } from "./engine-worker.ts";
 import type { WorkerSetup } from "./protocol.ts";
 import { Weights } from "./weights.ts";
 
-export interface CpuEngineOptions {
-  /** `float32` is exact; `int8` is smaller and faster. Default int8. */
-  readonly dtype?: "float32" | "int8";
-  /** Cores to use; default all. */
-  readonly threads?: number;
-  /** Worker threads that windows are spread over; default one a core, and one of all cores for a single window. */
-  readonly workers?: number;
-  /** Folder for packed weights; default $SOTTO_CACHE, else sotto/ in the user's cache folder. */
-  readonly cacheDir?: string;
+/** Options, resolved by cpu.ts. */
+export interface OnnxEngineOptions {
+  readonly dtype: "float32" | "int8";
+  readonly threads: number;
+  readonly workers: number | null;
+  readonly cacheDir: string | undefined;
 }
 
-/** Most cores that an option may ask for: a typing error should not start ten thousand threads. */
-const MAX_THREADS = 1024;
-
-function positiveInteger(option: string, value: number): number {
-  if (Number.isInteger(value) && value >= 1 && value <= MAX_THREADS) return value;
-  throw new OptionError(option, `Option "${option}" is ${value}, expected an integer from 1 to ${MAX_THREADS}`);
-}
-
-/**
- * Makes a checkpoint ready on the CPU: records its graphs, and packs its weights if the cache has no packed file of them.
- *
- * @throws {EngineUnavailableError} if onnxruntime-node is not installed, or the weights cannot be packed
- * @throws {OptionError} for options out of range
- */
-export async function createCpuEngine(parameters: ParameterSource, options: CpuEngineOptions = {}): Promise<Engine> {
+/** Records the graphs of a checkpoint with heads 64 wide, and packs its weights if the cache has no packed file of them. */
+export async function createOnnxEngine(parameters: ParameterSource, options: OnnxEngineOptions): Promise<Engine> {
   const { dimensions } = parameters;
-  const dtype = options.dtype ?? "int8";
-  const threads = positiveInteger("threads", options.threads ?? availableParallelism());
-  const workers = options.workers === undefined ? null : positiveInteger("workers", options.workers);
-  if (dimensions.nTextState !== 64 * dimensions.nTextHead || dimensions.nAudioState !== 64 * dimensions.nAudioHead) {
-    throw new EngineUnavailableError("cpu", "the checkpoint's attention heads are not 64 wide", {
-      hint: 'use device "reference"',
-    });
-  }
+  const { dtype, threads, workers, cacheDir } = options;
   const weights = new Weights(parameters, dtype === "int8", parameterDims(dimensions).keys());
   const encoder = encoderGraph(dimensions, weights);
   const decoder = decoderGraph(dimensions, weights);
-  const { folder } = await weights.ready(options.cacheDir).catch((error: unknown) => {
-    throw new EngineUnavailableError("cpu", `weights cannot be packed: ${(error as Error).message}`, {
-      cause: error,
-      hint: "set SOTTO_CACHE to a folder with free space that you may write",
-    });
-  });
+  const { folder } = await weights.ready(cacheDir);
   const setup = { dimensions, quantized: dtype === "int8", folder, encoder, decoder };
-  return new CpuEngine(dimensions, dtype, threads, workers, setup);
+  return new OnnxEngine(dimensions, dtype, threads, workers, setup);
 }
 
 /** A window of an audio state: the worker that keeps it, and its name there. */
@@ -82,12 +52,12 @@ interface Place {
   readonly handle: number;
 }
 
-class CpuAudioState implements AudioState {
+class OnnxAudioState implements AudioState {
   readonly batch: number;
   #places: readonly Place[] | null;
 
   constructor(
-    readonly owner: CpuEngine,
+    readonly owner: OnnxEngine,
     places: readonly Place[],
     readonly features: Tensor | null,
   ) {
@@ -109,6 +79,28 @@ class CpuAudioState implements AudioState {
   }
 }
 
+/** Windows of other states, which own them. */
+class OnnxAudioView extends OnnxAudioState {
+  override readonly batch: number;
+  #parts: readonly { readonly audio: OnnxAudioState; readonly window: number }[] | null;
+
+  constructor(owner: OnnxEngine, parts: readonly { readonly audio: OnnxAudioState; readonly window: number }[]) {
+    super(owner, [], null);
+    this.batch = parts.length;
+    this.#parts = parts;
+  }
+
+  override place(index: number): Place {
+    if (this.#parts === null) throw new Error("Cannot use an audio state after its dispose()");
+    const { audio, window } = this.#parts[index];
+    return audio.place(window);
+  }
+
+  override dispose(): void {
+    this.#parts = null;
+  }
+}
+
 /** The rows of a decoder state that one worker has. */
 interface DecoderPart {
   readonly worker: EngineWorker;
@@ -116,12 +108,12 @@ interface DecoderPart {
   readonly rows: number[];
 }
 
-class CpuDecoderState implements DecoderState {
+class OnnxDecoderState implements DecoderState {
   #parts: readonly DecoderPart[] | null;
   length: number;
 
   constructor(
-    readonly owner: CpuEngine,
+    readonly owner: OnnxEngine,
     parts: readonly DecoderPart[],
     readonly rows: number,
     readonly windows: number,
@@ -145,7 +137,7 @@ class CpuDecoderState implements DecoderState {
   }
 }
 
-class CpuEngine implements Engine {
+class OnnxEngine implements Engine {
   readonly device = "cpu";
   readonly parallelism: number;
   readonly #threads: number;
@@ -201,7 +193,7 @@ class CpuEngine implements Engine {
       return worker.call("encode", { windows, mel: part, keepFeatures }, [part.buffer]);
     });
     const parts = await Promise.all(calls);
-    if (options.keepFeatures !== true) return new CpuAudioState(this, places, null);
+    if (options.keepFeatures !== true) return new OnnxAudioState(this, places, null);
     const data = new Float32Array(batch * nAudioCtx * nAudioState);
     let offset = 0;
     for (const { features } of parts) {
@@ -209,7 +201,13 @@ class CpuEngine implements Engine {
       data.set(features, offset);
       offset += features.length;
     }
-    return new CpuAudioState(this, places, { data, dims: [batch, nAudioCtx, nAudioState] });
+    return new OnnxAudioState(this, places, { data, dims: [batch, nAudioCtx, nAudioState] });
+  }
+
+  combine(windows: readonly AudioWindowRef[]): AudioState {
+    const parts = windows.map(({ audio, window }) => ({ audio: this.#audio(audio), window }));
+    checkCombine(parts);
+    return new OnnxAudioView(this, parts);
   }
 
   async generate(audio: AudioState, requests: readonly GenerateRequest[]): Promise<Generated[]> {
@@ -252,7 +250,7 @@ class CpuEngine implements Engine {
         return { worker, handle, rows: places.map(({ index }) => index) };
       }),
     );
-    return { state: new CpuDecoderState(this, parts, rows.length, windows.length, length), logits };
+    return { state: new OnnxDecoderState(this, parts, rows.length, windows.length, length), logits };
   }
 
   async step(state: DecoderState, tokens: Int32Array): Promise<Float32Array> {
@@ -333,16 +331,16 @@ class CpuEngine implements Engine {
   }
 
   /** @throws {TypeError} for a state that another engine made */
-  #audio(state: AudioState): CpuAudioState {
-    if (!(state instanceof CpuAudioState) || state.owner !== this) {
+  #audio(state: AudioState): OnnxAudioState {
+    if (!(state instanceof OnnxAudioState) || state.owner !== this) {
       throw new TypeError("Cannot use an audio state that another engine made");
     }
     return state;
   }
 
   /** @throws {TypeError} for a state that another engine made */
-  #decoder(state: DecoderState): CpuDecoderState {
-    if (!(state instanceof CpuDecoderState) || state.owner !== this) {
+  #decoder(state: DecoderState): OnnxDecoderState {
+    if (!(state instanceof OnnxDecoderState) || state.owner !== this) {
       throw new TypeError("Cannot use a decoder state that another engine made");
     }
     return state;

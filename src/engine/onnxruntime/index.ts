@@ -1,1 +1,1 @@
-export { createCpuEngine, type CpuEngineOptions } from "./engine.ts";
+export { createOnnxEngine, type OnnxEngineOptions } from "./engine.ts";

@@ -5,30 +5,16 @@
  * float32 with a float32 checkpoint needs no packed file. All weights of a session lie in one folder, because onnxruntime
  * maps external data below one folder only; so a packed file holds every weight of its graphs.
  */
-import { createHash, randomBytes } from "node:crypto";
-import { existsSync } from "node:fs";
-import { mkdir, open, rename, rm, stat } from "node:fs/promises";
-import { homedir, tmpdir } from "node:os";
-import { basename, dirname, join } from "node:path";
+import { basename, dirname } from "node:path";
 
 import type { LinearParameters, ParameterSource } from "../../model/index.ts";
 import type { ElementType, GraphBuilder, Value } from "../../onnx/index.ts";
 import { sizeOf, toFloat16 } from "../../tensor/index.ts";
+import { PackedFile } from "../packed-file.ts";
 import { BLOCK_SIZE, quantizeBlocks, quantizeColumns } from "./quantize.ts";
 
 /** Changes when the same weights would be packed otherwise. */
 const PACK_VERSION = 1;
-
-/** Alignment of packed weights: a cache line, so that vector loads never straddle. */
-const ALIGNMENT = 64;
-
-interface Packed {
-  readonly type: ElementType;
-  readonly dims: readonly number[];
-  readonly offset: number;
-  readonly length: number;
-  readonly bytes: () => Promise<Uint8Array>;
-}
 
 const ELEMENT_BYTES = { float32: 4, float16: 2, int8: 1, uint8: 1 } as const;
 
@@ -37,16 +23,13 @@ export class Weights {
   readonly #quantized: boolean;
   /** The checkpoint's folder, if its files can be mapped as they are. */
   readonly #mapped: string | null;
-  readonly #packed = new Map<string, Packed>();
-  #length = 0;
-  readonly #name: string;
+  readonly #file: PackedFile;
 
   constructor(source: ParameterSource, quantized: boolean, names: Iterable<string>) {
     this.#source = source;
     this.#quantized = quantized;
     this.#mapped = quantized ? null : mappableFolder(source, names);
-    const key = createHash("sha256").update(`${PACK_VERSION} ${quantized ? "int8" : "float32"} ${source.fingerprint}`);
-    this.#name = `${key.digest("hex").slice(0, 32)}.weights`;
+    this.#file = new PackedFile(`${PACK_VERSION} ${quantized ? "int8" : "float32"} ${source.fingerprint}`);
   }
 
   get quantized(): boolean {
@@ -154,61 +137,20 @@ export class Weights {
     dims: readonly number[],
     bytes: () => Promise<Uint8Array>,
   ): Value {
-    let packed = this.#packed.get(name);
-    if (packed === undefined) {
-      const length = sizeOf(dims) * ELEMENT_BYTES[type];
-      packed = { type, dims, offset: this.#length, length, bytes };
-      this.#packed.set(name, packed);
-      this.#length += Math.ceil(length / ALIGNMENT) * ALIGNMENT;
-    }
-    return graph.external(name, type, dims, { location: this.#name, offset: packed.offset, length: packed.length });
+    const length = sizeOf(dims) * ELEMENT_BYTES[type];
+    const offset = this.#file.add(name, length, bytes);
+    return graph.external(name, type, dims, { location: this.#file.name, offset, length });
   }
 
   /**
    * Makes sure that the packed file exists, and gives the folder of all weights. Call it after the graphs are recorded.
    *
-   * Safe among processes: a file is written under a name of its own and renamed when it is whole. If the cache folder
-   * cannot be written (no rights, full disk), the temporary folder is tried.
-   *
    * @param cacheDir folder for packed files; default $SOTTO_CACHE, else sotto/ in the user's cache folder
-   * @throws the error of the last folder tried, if the weights can be written nowhere
+   * @throws {EngineUnavailableError} if the weights can be written nowhere
    */
-  async ready(cacheDir = defaultCacheDir()): Promise<{ folder: string; bytes: number }> {
+  async ready(cacheDir?: string): Promise<{ folder: string; bytes: number }> {
     if (this.#mapped !== null) return { folder: this.#mapped, bytes: 0 };
-    let failure: unknown;
-    for (const folder of new Set([cacheDir, join(tmpdir(), "sotto")])) {
-      try {
-        await this.#write(folder);
-        return { folder, bytes: this.#length };
-      } catch (error) {
-        failure = error;
-      }
-    }
-    throw failure;
-  }
-
-  async #write(folder: string): Promise<void> {
-    const path = join(folder, this.#name);
-    if (existsSync(path) && (await stat(path)).size === this.#length) return;
-    await mkdir(folder, { recursive: true });
-    const partial = join(folder, `.${this.#name}.${process.pid}.${randomBytes(4).toString("hex")}`);
-    const file = await open(partial, "wx");
-    try {
-      for (const packed of this.#packed.values()) await writeAt(file, await packed.bytes(), packed.offset);
-      await file.truncate(this.#length);
-      await file.close();
-      await rename(partial, path);
-    } catch (error) {
-      await file.close().catch(() => {});
-      await rm(partial, { force: true });
-      throw error;
-    }
-  }
-}
-
-async function writeAt(file: Awaited<ReturnType<typeof open>>, bytes: Uint8Array, offset: number): Promise<void> {
-  for (let done = 0; done < bytes.length;) {
-    done += (await file.write(bytes, done, bytes.length - done, offset + done)).bytesWritten;
+    return { folder: await this.#file.ready(cacheDir), bytes: this.#file.length };
   }
 }
 
@@ -221,10 +163,6 @@ function mappableFolder(source: ParameterSource, names: Iterable<string>): strin
     if (dtype !== "float32" || dirname(file) !== folder) return null;
   }
   return folder;
-}
-
-function defaultCacheDir(): string {
-  return process.env["SOTTO_CACHE"] ?? join(process.env["XDG_CACHE_HOME"] ?? join(homedir(), ".cache"), "sotto");
 }
 
 function bytesOf(data: ArrayBufferView): Uint8Array {

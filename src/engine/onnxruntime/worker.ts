@@ -1,4 +1,4 @@
-/** A worker thread of the cpu engine: answers calls one after the other with its own sessions. */
+/** A worker thread of the onnxruntime engine: answers calls one after the other with its own sessions. */
 import { parentPort, workerData } from "node:worker_threads";
 
 import * as ort from "onnxruntime-node";
@@ -7,7 +7,7 @@ import type { CallMessage, CallName, ReplyMessage, WorkerCalls, WorkerSetup } fr
 import { Sessions } from "./sessions.ts";
 
 const port = parentPort;
-if (port === null) throw new Error("This script is a worker thread of the cpu engine");
+if (port === null) throw new Error("This script is a worker thread of the onnxruntime engine");
 
 const sessions = new Sessions(ort, workerData as WorkerSetup);
 

@@ -21,6 +21,7 @@ import type {
   AttendRequest,
   Attention,
   AudioState,
+  AudioWindowRef,
   DecoderRow,
   DecoderState,
   Engine,
@@ -31,7 +32,7 @@ import type {
 } from "../engine.ts";
 import { applyTokenRules, argmax, logSumExp } from "../token-rules.ts";
 import { rankRows } from "../token-scores.ts";
-import { checkAttend, checkRank, checkReorder, checkRequests, checkRows, checkStep } from "../checks.ts";
+import { checkAttend, checkCombine, checkRank, checkReorder, checkRequests, checkRows, checkStep } from "../checks.ts";
 import { ReferenceOps } from "./ops.ts";
 
 /** Reads every parameter into memory as float32. */
@@ -61,6 +62,30 @@ class ReferenceAudioState implements AudioState {
 
   dispose(): void {
     this.crossCaches = null;
+  }
+}
+
+/** Windows of other states, which own them. */
+class ReferenceAudioView extends ReferenceAudioState {
+  private parts: readonly { readonly audio: ReferenceAudioState; readonly window: number }[] | null;
+
+  constructor(
+    owner: ReferenceEngine,
+    parts: readonly { readonly audio: ReferenceAudioState; readonly window: number }[],
+  ) {
+    super(owner, parts.length, null, []);
+    this.parts = parts;
+  }
+
+  override caches(windows: readonly number[]): CrossCache<Tensor>[] {
+    if (this.parts === null) throw new Error("Cannot use an audio state after its dispose()");
+    const { parts } = this;
+    const each = windows.map((window) => parts[window].audio.caches([parts[window].window]));
+    return each[0].map((cache, layer) => cache.map((_, i) => stack(each.map((caches) => caches[layer][i]))) as never);
+  }
+
+  override dispose(): void {
+    this.parts = null;
   }
 }
 
@@ -104,6 +129,12 @@ export class ReferenceEngine implements Engine {
     const features = encoder(ops, this.dimensions, mel);
     const caches = crossCaches(ops, this.dimensions, features);
     return new ReferenceAudioState(this, mel.dims[0], options.keepFeatures === true ? features : null, caches);
+  }
+
+  combine(windows: readonly AudioWindowRef[]): AudioState {
+    const parts = windows.map(({ audio, window }) => ({ audio: this.audio(audio), window }));
+    checkCombine(parts);
+    return new ReferenceAudioView(this, parts);
   }
 
   async generate(audio: AudioState, requests: readonly GenerateRequest[]): Promise<Generated[]> {
@@ -290,6 +321,15 @@ function pick(x: Tensor, indices: readonly number[]): Tensor {
   const out = new Float32Array(indices.length * size);
   indices.forEach((index, i) => out.set(x.data.subarray(index * size, (index + 1) * size), i * size));
   return tensor(out, dims);
+}
+
+/** Tensors of equal dims below each other. */
+function stack(parts: readonly Tensor[]): Tensor {
+  if (parts.length === 1) return parts[0];
+  const { dims, data } = parts[0];
+  const out = new Float32Array(parts.length * data.length);
+  parts.forEach((part, i) => out.set(part.data, i * data.length));
+  return tensor(out, [parts.length * dims[0], ...dims.slice(1)]);
 }
 
 function empty({ dims: [rows, , state] }: Tensor): Tensor {

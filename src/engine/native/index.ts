@@ -1,0 +1,2 @@
+export { createNativeEngine } from "./engine.ts";
+export { loadKernels, type Kernels, type KernelsOrReason } from "./kernels.ts";
