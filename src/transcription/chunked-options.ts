@@ -19,7 +19,10 @@ import { windowLayout, type WindowLayout } from "./windows.ts";
 const MAX_BATCH_SIZE = 1024;
 
 /** Enough rows for a decoder step to be worth its reading of the weights. */
-const ROWS_PER_LANE = 4;
+const ROWS_PER_LANE = 8;
+
+/** What a batch's cross-attention caches may take by default: 116 windows of base, 8 of large. */
+const CACHE_BYTES = 1 << 30;
 
 export interface TranscriptionDefaults extends DecodingDefaults {
   /** Heads that word times are made of. */
@@ -117,6 +120,13 @@ export function wordWarnings(words: WordOptions | null, task: Task): string[] {
   return words !== null && task === "translate" ? ["Times of words in translations may not be reliable"] : [];
 }
 
+/** Keeps the engine busy within the memory for caches, of which one byte a number is the least. */
+function defaultBatchSize({ dimensions, parallelism }: TranscriptionContext["engine"]): number {
+  const { nTextLayer, nTextState, nAudioCtx } = dimensions;
+  const fitting = Math.floor(CACHE_BYTES / (2 * nTextLayer * nTextState * nAudioCtx));
+  return Math.min(ROWS_PER_LANE * parallelism, Math.max(parallelism, fitting), MAX_BATCH_SIZE);
+}
+
 /**
  * Checks the options and fills in what is missing.
  *
@@ -137,7 +147,7 @@ export function resolveChunked(context: TranscriptionContext, options: ChunkedOp
       hint: "leave out one of language and languagePerWindow",
     });
   }
-  const batchSize = options.batchSize ?? Math.min(ROWS_PER_LANE * engine.parallelism, MAX_BATCH_SIZE);
+  const batchSize = options.batchSize ?? defaultBatchSize(engine);
   if (!Number.isInteger(batchSize) || batchSize < 1 || batchSize > MAX_BATCH_SIZE) {
     throw new OptionError(
       "batchSize",
