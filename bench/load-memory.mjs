@@ -1,41 +1,46 @@
-// Resident memory of one worker's sessions after loading, before any run: weights packed, encoder and decoder graph loaded.
-// Usage: node bench/load-memory.mjs CHECKPOINT [int8|float32]
+// Resident memory of an engine: idle, loaded, and after work; and how long loading takes.
+// Usage: node bench/load-memory.mjs CHECKPOINT [int8|float32] [native|onnxruntime|auto]
 import { readFileSync } from "node:fs";
-import * as ort from "onnxruntime-node";
 import { openCheckpoint } from "../dist/checkpoint/index.js";
-import { decoderGraph } from "../dist/engine/onnxruntime/decoder-graph.js";
-import { encoderGraph } from "../dist/engine/onnxruntime/encoder-graph.js";
-import { Weights } from "../dist/engine/onnxruntime/weights.js";
-import { parameterDims } from "../dist/model/index.js";
+import { createCpuEngine } from "../dist/engine/index.js";
 
-const [folder, dtype = "int8"] = process.argv.slice(2);
-const residentMB = () => Number(/VmRSS:\s+(\d+)/.exec(readFileSync("/proc/self/status", "utf8"))[1]) / 1024;
+const [folder, dtype = "int8", kernels = "auto"] = process.argv.slice(2);
 const checkpoint = await openCheckpoint(folder);
-const names = () => parameterDims(checkpoint.dimensions).keys();
-const record = () => {
-  const weights = new Weights(checkpoint, dtype === "int8", names());
-  return {
-    weights,
-    graphs: [encoderGraph(checkpoint.dimensions, weights), decoderGraph(checkpoint.dimensions, weights)],
-  };
+// The first time packs the weights.
+await (await createCpuEngine(checkpoint, { dtype, kernels })).dispose();
+
+/** Resident megabytes: all, and those that no file backs. */
+function resident() {
+  globalThis.gc?.();
+  const status = readFileSync("/proc/self/status", "latin1");
+  const of = (name) => Number(new RegExp(`^${name}:\\s+(\\d+) kB`, "m").exec(status)[1]) / 1024;
+  return { all: of("VmRSS"), anonymous: of("RssAnon") };
+}
+const idle = resident();
+const report = (what) => {
+  const { all, anonymous } = resident();
+  const more = (now, then) => `${(now - then).toFixed(0)} MiB`;
+  console.log(`${what.padEnd(24)} ${more(all, idle.all)} more, ${more(anonymous, idle.anonymous)} of it anonymous`);
 };
-if (process.argv[4] !== "packed") {
-  // Packing takes memory of its own, once in a checkpoint's life: it is done by a process that ends.
-  await record().weights.ready();
-  const { spawnSync } = await import("node:child_process");
-  process.exit(spawnSync(process.execPath, [process.argv[1], folder, dtype, "packed"], { stdio: "inherit" }).status);
-}
-const { weights, graphs } = record();
-const packed = await weights.ready();
-const before = residentMB();
-const sessions = [];
+console.log(`${"idle".padEnd(24)} ${idle.all.toFixed(0)} MiB`);
+
 const started = performance.now();
-for (const graph of graphs) {
-  const extra = { session: { model_external_initializers_file_folder_path: packed.folder } };
-  sessions.push(await ort.InferenceSession.create(graph, { intraOpNumThreads: 1, logSeverityLevel: 3, extra }));
+const engine = await createCpuEngine(checkpoint, { dtype, kernels });
+report(`loaded in ${(performance.now() - started).toFixed(0)} ms`);
+
+const { nMels, nAudioCtx } = engine.dimensions;
+const tokens = checkpoint.dimensions.nVocab - 1501;
+const rules = { eot: 50257, timestampBegin: tokens, suppress: [50257], suppressAtBegin: [], timestamps: null };
+for (const windows of [1, 8]) {
+  const frames = 2 * nAudioCtx;
+  const data = Float32Array.from({ length: windows * nMels * frames }, (_, i) => Math.sin(i * 0.37) / 2);
+  const audio = await engine.encode({ data, dims: [windows, nMels, frames] });
+  const request = { prompt: [50258], sotIndex: 0, noSpeech: 50362, rules, maxNewTokens: 100 };
+  await engine.generate(
+    audio,
+    Array.from({ length: windows }, (_, window) => ({ ...request, window })),
+  );
+  report(`${windows} windows of 100 tokens`);
+  audio.dispose();
 }
-const ms = performance.now() - started;
-console.log(
-  `${folder}, ${dtype}: packed file ${(packed.bytes / 2 ** 20).toFixed(0)} MiB; two sessions add ` +
-    `${(residentMB() - before).toFixed(0)} MiB of resident memory in ${ms.toFixed(0)} ms`,
-);
+await engine.dispose();
