@@ -100,7 +100,8 @@ void packMatrix(const float* weight, int nIn, int nOut, size_t stride, void* byt
     __m512i sum = _mm512_setzero_si512();
     for (int in = 0; in < nIn; in += kBlockIn) {
       for (int out = 0; out < outs; out++) {
-        _mm512_store_si512(block[out], quantize64(weight + (first + out) * stride + in, nIn - in, _mm512_set1_ps(factors[out])));
+        const float* row = weight + (first + out) * stride;
+        _mm512_store_si512(block[out], quantize64(row + in, nIn - in, _mm512_set1_ps(factors[out])));
       }
       // From 16 outputs of 64 inputs to 16 groups of 4 inputs of each output.
       for (int group = 0; group < 16; group++) {
@@ -142,7 +143,8 @@ void linearRows(const RowProduct& product, const PackedMatrix& w) {
   }
 }
 
-void linear(Threads& threads, const QuantizedRows& x, const PackedMatrix& w, const float* bias, Then then, float* y, size_t yStride) {
+void linear(Threads& threads, const QuantizedRows& x, const PackedMatrix& w, const float* bias, Then then, float* y,
+            size_t yStride) {
   if (x.rows <= 0 || w.nOut <= 0) return;
   auto kernel = useTiles(x.rows) ? linearAmx : linearVnni;
   bool manyRows = x.rows > 2 * kRowChunk;

@@ -56,7 +56,8 @@ void quantizeRows(const float* x, size_t stride, int from, int to, QuantizedRows
 void multiplyBlocks(const uint8_t* a, size_t aStride, int rows, const PackedMatrix& b, size_t outBlockFrom, size_t outBlockTo,
                     int32_t* c, size_t cStride);
 
-// One layer's product with some rows: y [rows, nOut] = x * w + bias, then exact GELU (erf, within 1e-6) if asked for, then plus `add`.
+// One layer's product with some rows: y [rows, nOut] = x * w + bias, then exact GELU (erf, within 1e-6) if asked for, then plus
+// `add`.
 struct RowProduct {
   const uint8_t* bytes = nullptr;  // as `a` of multiplyBlocks
   size_t stride = 0;

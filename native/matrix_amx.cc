@@ -38,17 +38,18 @@ inline void prefetchTile(const int8_t* weights) {
   for (int i = 0; i < kTile; i++) _mm_prefetch(reinterpret_cast<const char*>(weights + i * 64), _MM_HINT_T0);
 }
 
-// Bytes from a tile of one of `blocks` neighbouring blocks to the one read after it: after the last comes the next blocks' first.
+// Bytes from a tile of one of `blocks` neighbouring blocks to the one read after it: the last is followed by the next blocks'
+// first.
 inline size_t toNextTile(size_t k, size_t inBlocks, size_t blocks) {
   size_t tileBytes = kBlockIn * kBlockOut;
   return k + 1 < inBlocks ? tileBytes : (blocks * inBlocks - k) * tileBytes;
 }
 
-// Sums of kRowTiles * 16 rows and kBlocks output blocks, up to two by two: tiles 0 to 3 hold them, 4 and 5 rows, 6 and 7 weights.
-// Calls step(k) after each 64 inputs. kPrefetch: weights come from memory, not from the second cache.
+// Sums of kRowTiles * 16 rows and kBlocks output blocks, up to two by two: tiles 0 to 3 hold them, 4 and 5 rows, 6 and 7
+// weights. Calls step(k) after each 64 inputs. kPrefetch: weights come from memory, not from the second cache.
 template <int kRowTiles, int kBlocks, bool kPrefetch = false, typename Step = NoStep>
-inline __attribute__((always_inline)) void multiply(const uint8_t* a, size_t aStride, const int8_t* b, size_t inBlocks, int32_t* c,
-                                                    size_t cStride, const Step& step = {}) {
+inline __attribute__((always_inline)) void multiply(const uint8_t* a, size_t aStride, const int8_t* b, size_t inBlocks,
+                                                    int32_t* c, size_t cStride, const Step& step = {}) {
   size_t blockBytes = inBlocks * kBlockIn * kBlockOut;
   _tile_zero(0);
   _tile_zero(1);
@@ -213,8 +214,8 @@ struct LinearAmx {
     size_t blockBytes = w.paddedIn() * kBlockOut;
     auto part = [&](int row, int count, size_t block, int blocks) {
       size_t cStride = static_cast<size_t>(blocks) * kBlockOut;
-      multiplyPart(count, blocks, product.bytes + row * product.stride, product.stride, w.blocks + block * blockBytes, w.inBlocks(), c,
-                   cStride);
+      multiplyPart(count, blocks, product.bytes + row * product.stride, product.stride, w.blocks + block * blockBytes,
+                   w.inBlocks(), c, cStride);
       finishBlocks<kGelu, kAdd>(c, cStride, row, count, product, w, block, blocks);
     };
     for (int row = 0; panelTo < to && row < panelRows; row += kPanel) {
@@ -243,8 +244,8 @@ void multiplyAmx(const uint8_t* a, size_t aStride, int rows, const PackedMatrix&
       int blocks = blocksNext(count, to - block);
       int32_t* target = c + row * cStride + (block - from) * kBlockOut;
       size_t width = static_cast<size_t>(blocks) * kBlockOut;
-      multiplyPart(count, blocks, a + row * aStride, aStride, b.blocks + block * blockBytes, b.inBlocks(), whole ? target : part,
-                   whole ? cStride : width);
+      multiplyPart(count, blocks, a + row * aStride, aStride, b.blocks + block * blockBytes, b.inBlocks(),
+                   whole ? target : part, whole ? cStride : width);
       // The tiles' last rows are not the caller's to have.
       for (int r = 0; !whole && r < count; r++) {
         for (size_t i = 0; i < width; i += kBlockOut) {

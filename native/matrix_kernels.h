@@ -21,8 +21,8 @@ void multiplyAmx(const uint8_t* a, size_t aStride, int rows, const PackedMatrix&
 void linearVnni(const RowProduct& product, const PackedMatrix& w, size_t from, size_t to);
 void linearAmx(const RowProduct& product, const PackedMatrix& w, size_t from, size_t to);
 
-// The normal distribution's cumulative function times the step, in steps of 0.375 around 0: polynomials [power][step modulo 32] of
-// the distance to the middle of a step, in steps. Fitted at Chebyshev nodes; the outermost are constant, so that all numbers
+// The normal distribution's cumulative function times the step, in steps of 0.375 around 0: polynomials [power][step modulo 32]
+// of the distance to the middle of a step, in steps. Fitted at Chebyshev nodes; the outermost are constant, so that all numbers
 // beyond end there.
 alignas(64) constexpr float kNormal[5][32] = {
     {
@@ -63,7 +63,8 @@ alignas(64) constexpr float kNormal[5][32] = {
 };
 constexpr float kNormalStep = 0.375f;
 
-// x * Phi(x) = x / 2 * (1 + erf(x / sqrt(2))) of numbers in steps, within 6e-7. Vectors go side by side, as each is a long chain.
+// x * Phi(x) = x / 2 * (1 + erf(x / sqrt(2))) of numbers in steps, within 6e-7. Vectors go side by side, as each is a long
+// chain.
 template <int kVectors>
 inline __attribute__((always_inline)) void geluOfSteps(__m512 (&x)[kVectors]) {
   __m512 distance[kVectors], sum[kVectors];

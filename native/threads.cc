@@ -1,6 +1,6 @@
-// The team behind Threads. A run publishes its chunks as one number that everybody counts down; who brings it from n to n - 1 owns a
-// chunk, and the run cannot end before that chunk is done. So a worker that wakes too late finds zero and harms nothing, and
-// the caller never waits for a worker that has not begun.
+// The team behind Threads. A run publishes its chunks as one number that everybody counts down; who brings it from n to n - 1
+// owns a chunk, and the run cannot end before that chunk is done. So a worker that wakes too late finds zero and harms nothing,
+// and the caller never waits for a worker that has not begun.
 #include "threads.h"
 
 #include <immintrin.h>

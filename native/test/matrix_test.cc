@@ -262,7 +262,8 @@ int main() {
     return 0;
   }
   char name[200];
-  for (auto [in, out, stride] : {std::array{1, 1, 1}, {64, 16, 64}, {63, 17, 63}, {240, 64, 250}, {384, 50, 384}, {1500, 64, 1500}}) {
+  for (auto [in, out, stride] : {std::array{1, 1, 1}, {64, 16, 64}, {63, 17, 63}, {240, 64, 250}, {384, 50, 384},
+                                 {1500, 64, 1500}}) {
     std::snprintf(name, sizeof name, "packMatrix() [%d, %d], stride %d", in, out, stride);
     check(packingHolds(in, out, stride), name);
   }
@@ -283,8 +284,8 @@ int main() {
   check(geluHolds(), "linear() GELU within 1e-6");
   for (int count : {1, 2, 5}) {
     Threads threads(count);
-    for (auto [rows, nIn, nOut] : {std::array{1, 64, 16}, {1, 512, 1500}, {5, 512, 515}, {16, 128, 384}, {33, 100, 70}, {193, 64, 100},
-                                   {400, 640, 2100}, {1500, 64, 33}}) {
+    for (auto [rows, nIn, nOut] : {std::array{1, 64, 16}, {1, 512, 1500}, {5, 512, 515}, {16, 128, 384}, {33, 100, 70},
+                                   {193, 64, 100}, {400, 640, 2100}, {1500, 64, 33}}) {
       for (Then then : {Then::kNothing, Then::kGelu, Then::kAdd}) {
         std::snprintf(name, sizeof name, "linear() [%d, %d] x [%d, %d], then %d, %d threads", rows, nIn, nIn, nOut,
                       static_cast<int>(then), count);
@@ -292,7 +293,8 @@ int main() {
       }
     }
   }
-  for (auto [rows, nIn, nOut] : {std::array{1, 64, 40}, {9, 192, 100}, {17, 512, 33}, {40, 100, 64}, {96, 128, 384}, {70, 1024, 1000}}) {
+  for (auto [rows, nIn, nOut] : {std::array{1, 64, 40}, {9, 192, 100}, {17, 512, 33}, {40, 100, 64}, {96, 128, 384},
+                                 {70, 1024, 1000}}) {
     for (bool gelu : {false, true}) {
       for (bool add : {false, true}) {
         std::snprintf(name, sizeof name, "linearRows() [%d, %d] x [%d, %d]%s%s", rows, nIn, nIn, nOut, gelu ? ", GELU" : "",
