@@ -12,8 +12,8 @@
 //   --json FILE           every single time, too
 //   --no-check            skip the check of the systems' tokens on the bundled model
 //   --list                say what is found, and end
-// Other systems are found by WHISPER_CPP_DRIVER, WHISPER_CPP_BLAS_DRIVER, WHISPER_CPP_QUANTIZE, CTRANSLATE2_DRIVER and
-// OPENAI_WHISPER; README.md of this folder says how to build them. Needs `npm run build`.
+// Other systems are found by WHISPER_CPP_DRIVER, WHISPER_CPP_BLAS_DRIVER, WHISPER_CPP_QUANTIZE, CTRANSLATE2_DRIVER,
+// OPENAI_WHISPER and TRANSFORMERS_JS; README.md of this folder says how to build them. Needs `npm run build`.
 import { spawn } from "node:child_process";
 import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";

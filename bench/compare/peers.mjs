@@ -10,6 +10,7 @@ import { PeerProcess } from "./peer-process.mjs";
 import { writeCTranslate2 } from "./convert/ctranslate2.mjs";
 import { writeGgml } from "./convert/ggml.mjs";
 import { writeOpenai } from "./convert/openai.mjs";
+import { writeTransformersJs } from "./convert/transformers-js.mjs";
 
 const run = promisify(execFile);
 const driver = (name) => fileURLToPath(new URL(`drivers/${name}`, import.meta.url));
@@ -168,9 +169,31 @@ function openaiWhisper(env) {
   return { name, missing: null, variants: [variant] };
 }
 
+/** @returns {Peer} */
+function transformersJs(env) {
+  const name = "transformers.js";
+  const library = env.TRANSFORMERS_JS;
+  if (library === undefined)
+    return { name, missing: "set TRANSFORMERS_JS to a folder with node_modules", variants: [] };
+  const variant = (dtype) => ({
+    name: `${name} ${dtype}`,
+    exact: dtype === "fp32",
+    prepare: ({ checkpoint, folder, cache }) => {
+      const target = join(cache, `transformers-js-${dtype}`);
+      const last = join(target, "onnx", `decoder_model_merged${dtype === "fp32" ? "" : "_quantized"}.onnx`);
+      return once(last, () => writeTransformersJs(checkpoint, folder, target, dtype)).then(() => target);
+    },
+    launch: (model, options) => ({
+      command: process.execPath,
+      args: [driver("transformers-js.mjs"), ...pairs({ ...options, model, dtype, library })],
+    }),
+  });
+  return { name, missing: null, variants: [variant("q8"), variant("fp32")] };
+}
+
 /** @returns {Peer[]} all systems, sotto first */
 export function peers(dtypes, env = process.env) {
-  return [sotto(dtypes), ...whisperCpp(env), ctranslate2(env), openaiWhisper(env)];
+  return [sotto(dtypes), ...whisperCpp(env), ctranslate2(env), openaiWhisper(env), transformersJs(env)];
 }
 
 /** Folder for what is made from a checkpoint. */
