@@ -9,6 +9,7 @@ namespace sotto {
 namespace {
 
 constexpr int kMostRows = 12;
+constexpr int kAhead = 16;  // blocks
 
 // Output blocks that go together with so many rows: sums, weights and one broadcast fit into 32 registers.
 constexpr int blocksFor(int rows) { return rows <= 2 ? 8 : rows <= 6 ? 4 : 2; }
@@ -30,6 +31,10 @@ void multiply(const uint8_t* a, size_t aStride, const int8_t* b, size_t inBlocks
       weights[i] = _mm512_load_si512(b + i * blockBytes + group * 64);
       // Two streams from memory are too few: the next two blocks are asked for as well.
       if (kBlocks == 2) _mm_prefetch(reinterpret_cast<const char*>(b + (i + 2) * blockBytes + group * 64), _MM_HINT_T0);
+      // Narrow blocks, as keys are, lie so close that they are one stream: those after them are asked for.
+      if (kBlocks == 8 && inBlocks == 1) {
+        _mm_prefetch(reinterpret_cast<const char*>(b + (i + kAhead) * blockBytes + group * 64), _MM_HINT_T0);
+      }
     }
 #pragma GCC unroll 16
     for (int r = 0; r < kRows; r++) {

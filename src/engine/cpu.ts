@@ -5,7 +5,7 @@
 import { availableParallelism } from "node:os";
 
 import { assertOneOf, EngineUnavailableError, OptionError } from "../errors.ts";
-import type { ParameterSource } from "../model/index.ts";
+import type { ModelDimensions, ParameterSource } from "../model/index.ts";
 import type { Engine } from "./engine.ts";
 import { createNativeEngine, loadKernels } from "./native/index.ts";
 
@@ -33,6 +33,15 @@ const MAX_THREADS = 1024;
 function positiveInteger(option: string, value: number): number {
   if (Number.isInteger(value) && value >= 1 && value <= MAX_THREADS) return value;
   throw new OptionError(option, `Option "${option}" is ${value}, expected an integer from 1 to ${MAX_THREADS}`);
+}
+
+/** With onnxruntime, narrower models (the bundled one; tiny has 384) are no faster in int8. */
+const INT8_FROM_WIDTH = 256;
+
+/** The numbers in which a model is fastest on this machine. */
+export function fastestDType({ nTextState }: ModelDimensions): "float32" | "int8" {
+  const hasKernels = process.env["SOTTO_KERNELS"] !== "onnxruntime" && "kernels" in loadKernels();
+  return hasKernels || nTextState >= INT8_FROM_WIDTH ? "int8" : "float32";
 }
 
 /**

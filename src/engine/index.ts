@@ -12,5 +12,5 @@ export type {
   RankRequest,
 } from "./engine.ts";
 export { applyTokenRules, argmax, logSumExp, type TimestampRules, type TokenRules } from "./token-rules.ts";
-export { createCpuEngine, type CpuEngineOptions } from "./cpu.ts";
+export { createCpuEngine, fastestDType, type CpuEngineOptions } from "./cpu.ts";
 export { createReferenceEngine } from "./reference/index.ts";

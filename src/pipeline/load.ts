@@ -1,18 +1,15 @@
 /** From a model's name to what runs: the checkpoint's folder, its tokenizer, and an engine for the device asked for. */
 import { openCheckpoint, openProcessorFiles, type Checkpoint, type ProcessorFiles } from "../checkpoint/index.ts";
-import { createCpuEngine, createReferenceEngine, type Engine } from "../engine/index.ts";
+import { createCpuEngine, createReferenceEngine, fastestDType, type Engine } from "../engine/index.ts";
 import { assertOneOf, OptionError } from "../errors.ts";
 import { resolveModel, type HubOptions } from "../hub/index.ts";
 import { Tokenizer } from "../tokenizer/index.ts";
 import { DEVICES, DTYPES, type Device, type DTypeOption } from "./choices.ts";
 
-/** Narrower models (the bundled one; tiny has 384) are no faster in int8, so "auto" keeps them exact. */
-const INT8_FROM_WIDTH = 256;
-
 export interface EngineOptions {
   /** Default "auto": the fastest engine that this machine has. "reference" is slow and for tests. */
   readonly device?: Device | undefined;
-  /** Default "auto": int8 on the CPU, except for models too small to gain by it. "float32" is exact. */
+  /** Default "auto": int8 on the CPU, except where a small model gains nothing by it. "float32" is exact. */
   readonly dtype?: DTypeOption | undefined;
   /** Cores to use; default all. */
   readonly threads?: number | undefined;
@@ -92,9 +89,8 @@ export function resolveEngineOptions(options: EngineOptions): {
 export async function openEngine(checkpoint: Checkpoint, options: EngineOptions = {}): Promise<Engine> {
   const { device, dtype } = resolveEngineOptions(options);
   if (device === "reference") return createReferenceEngine(checkpoint);
-  const automatic = checkpoint.dimensions.nTextState < INT8_FROM_WIDTH ? "float32" : "int8";
   return createCpuEngine(checkpoint, {
-    dtype: dtype === "auto" ? automatic : dtype,
+    dtype: dtype === "auto" ? fastestDType(checkpoint.dimensions) : dtype,
     ...(options.threads !== undefined && { threads: options.threads }),
     ...(options.workers !== undefined && { workers: options.workers }),
   });
