@@ -36,6 +36,8 @@ export const FOLDERS = [
   { name: "checkpoint", imports: ["model", "hub"] },
   { name: "engine", imports: ["model", "onnx"] },
 
+  { name: "scheduling", imports: ["model", "engine/engine.ts", "engine/token-rules.ts"], portable: [] },
+
   {
     name: "decoding",
     imports: ["tokenizer", "model", "engine/engine.ts", "engine/token-rules.ts", "engine/token-scores.ts"],
@@ -57,6 +59,14 @@ export const FOLDERS = [
     portable: [],
   },
 
+  {
+    name: "live",
+    imports: [
+      ...["audio", "audio/constants.ts", "audio/g711.ts", "tokenizer", "features", "model", "engine/engine.ts"],
+      ...["decoding", "alignment", "transcription"],
+    ],
+  },
+
   { name: "outputs", imports: ["type transcription"], portable: [] },
   { name: "evaluation", imports: [], portable: [] },
 
@@ -69,11 +79,20 @@ export const FOLDERS = [
   },
 
   {
+    name: "server",
+    imports: [
+      ...["audio", "tokenizer", "hub", "features", "model", "checkpoint", "engine", "scheduling", "decoding"],
+      ...["alignment", "transcription", "live", "outputs", "pipeline", "pipeline/choices.ts", "tokenizer/task.ts"],
+      "audio/private-address.ts",
+    ],
+  },
+
+  {
     name: "cli",
     imports: [
       ...["index.ts", "audio", "tokenizer", "onnx", "hub", "features", "model", "checkpoint", "engine", "decoding"],
-      ...["alignment", "transcription", "outputs", "evaluation", "pipeline"],
-      ...["tokenizer/task.ts", "pipeline/choices.ts"],
+      ...["alignment", "transcription", "live", "outputs", "evaluation", "pipeline", "server", "pipeline/choices.ts"],
+      ...["tokenizer/task.ts", "server/config-fields.ts"],
     ],
   },
 ];

@@ -20,6 +20,7 @@ import {
   type Segment,
   type SequentialOptions,
   type Transcript,
+  type TranscriptionContext,
 } from "../transcription/index.ts";
 import { ALGORITHMS, BUNDLED_MODEL, type Algorithm } from "./choices.ts";
 import { EventQueue } from "./event-queue.ts";
@@ -111,6 +112,20 @@ export class WhisperPipeline {
     const checkpoint = await loadCheckpoint(model, load);
     const [tokenizer, engine] = await Promise.all([loadTokenizer(checkpoint), openEngine(checkpoint, load)]);
     return new WhisperPipeline(checkpoint, tokenizer, engine, batchSize);
+  }
+
+  /**
+   * A pipeline of the same model over another view of its engine: a scheduler's, which shares the engine among many callers.
+   *
+   * @param engine of the same dimensions; disposed with the new pipeline, which leaves this one as it is
+   */
+  withEngine(engine: Engine): WhisperPipeline {
+    return new WhisperPipeline(this.#checkpoint, this.tokenizer, engine, this.#batchSize);
+  }
+
+  /** What decoding and transcription read: engine, tokenizer, and what the checkpoint says of its decoding. */
+  get context(): TranscriptionContext & { readonly tokenizer: Tokenizer } {
+    return { engine: this.engine, tokenizer: this.tokenizer, generation: this.#checkpoint.generation };
   }
 
   get device(): string {
@@ -209,7 +224,7 @@ export class WhisperPipeline {
     const { signal } = options;
     const load = withoutUndefined({ allowPrivateAddresses, maxBytes, timeoutMs, maxSeconds, signal });
     signal?.throwIfAborted();
-    const context = { engine: this.engine, tokenizer: this.tokenizer, generation: this.#checkpoint.generation };
+    const { context } = this;
     const sources = inputs.map((input) => (): Promise<AudioStream> => openAudio(input, load));
     if (algorithm === "chunked") {
       const chunked = rest as ManyChunkedOptions;

@@ -3,7 +3,9 @@
 import type { CliCommand } from "../command.ts";
 import { bench } from "./bench.ts";
 import { evaluate } from "./eval.ts";
+import { live } from "./live.ts";
 import { models } from "./models.ts";
+import { serve } from "./serve.ts";
 import { transcribe } from "./transcribe.ts";
 
-export const COMMANDS: readonly CliCommand[] = [transcribe, models, evaluate, bench];
+export const COMMANDS: readonly CliCommand[] = [transcribe, serve, models, live, evaluate, bench];

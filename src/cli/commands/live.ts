@@ -1,0 +1,173 @@
+/** `sotto live`: captions of a microphone, or of audio on standard input, as it is spoken. */
+import type { Command } from "commander";
+import { assertOneOf, OptionError } from "../../errors.ts";
+import type { LiveEvent } from "../../live/index.ts";
+import { DEVICES, DTYPES } from "../../pipeline/choices.ts";
+import { TASKS, type Task } from "../../tokenizer/task.ts";
+import type { TranscriptionContext } from "../../transcription/index.ts";
+import { parseNumber, parseWhole } from "../arguments.ts";
+import type { CliCommand } from "../command.ts";
+import type { CliHost, CliPipeline, PipelineSettings } from "../host.ts";
+import { LIVE_FORMATS, LiveDisplay, type LiveFormat } from "../live/display.ts";
+import { openMicrophone, readPipe, type LiveSource } from "../live/sources.ts";
+import { DEFAULT_MODEL } from "../options.ts";
+import { openReport, type Report } from "../report.ts";
+
+/** Speech that waits to be transcribed; then no more is read, in seconds. */
+const MAX_QUEUED_SECONDS = 30;
+
+interface LiveFlags {
+  readonly model: string;
+  readonly modelGiven: boolean;
+  readonly settings: PipelineSettings;
+  readonly language: string | undefined;
+  readonly task: Task;
+  readonly prompt: string | undefined;
+  readonly format: LiveFormat;
+  readonly silenceSeconds: number;
+  readonly sampleRate: number;
+  readonly quiet: boolean;
+}
+
+export const live: CliCommand = {
+  name: "live",
+  summary: "print captions of a microphone, or of audio on standard input, as it is spoken",
+  configure(command: Command): void {
+    command
+      .argument("[source]", '"-": WAV, or samples of 16 bits, on standard input; default: the microphone')
+      .option("--model <name>", "name, hub id or folder of a model", DEFAULT_MODEL)
+      .option("--model_dir <dir>", "folder of downloaded models (default: the Hugging Face cache)")
+      .option("--offline", "use only models that are already on this machine")
+      .option("--device <name>", `where it runs: ${DEVICES.join(", ")}`, "auto")
+      .option("--dtype <name>", `numbers it computes with: ${DTYPES.join(", ")}`, "auto")
+      .option("--threads <n>", "processor threads; 0: as many as are good", "0")
+      .option("--task <name>", "transcribe, or translate into English", "transcribe")
+      .option("--language <name>", "language spoken; default: detect it in each utterance")
+      .option("--initial_prompt <text>", "text that the model is told before each utterance: names, jargon")
+      .option("-f, --output_format <name>", `${LIVE_FORMATS.join(", ")}`, "text")
+      .option("--silence <seconds>", "silence that ends an utterance", "0.5")
+      .option("--sample_rate <hz>", "of bare samples on standard input", "16000")
+      .option("-q, --quiet", "say nothing but errors on stderr");
+  },
+  async run(command: Command, host: CliHost): Promise<number> {
+    const [source, ...more] = command.args;
+    if (more.length > 0 || (source !== undefined && source !== "-")) {
+      throw new OptionError("source", `Cannot listen to "${command.args.join(" ")}", expected - or nothing`, {
+        hint: "sotto FILE transcribes recordings",
+      });
+    }
+    const flags = await readFlags(command);
+    const report = await openReport(host, flags.quiet);
+    return listen(flags, source === undefined, host, report);
+  },
+};
+
+async function readFlags(command: Command): Promise<LiveFlags> {
+  const given = command.opts<Record<string, string | boolean | undefined>>();
+  const text = (name: string): string | undefined => (typeof given[name] === "string" ? given[name] : undefined);
+  const [device, dtype, task, format] = [text("device"), text("dtype"), text("task"), text("output_format")];
+  assertOneOf("device", device, DEVICES);
+  assertOneOf("dtype", dtype, DTYPES);
+  assertOneOf("task", task, TASKS);
+  assertOneOf("output format", format, LIVE_FORMATS);
+  const word = text("language");
+  const { languageCode } = await import("../../tokenizer/index.ts");
+  const threads = parseWhole("--threads", text("threads") ?? "0", 0);
+  const cacheDir = text("model_dir");
+  return {
+    model: text("model") ?? DEFAULT_MODEL,
+    modelGiven: command.getOptionValueSource("model") === "cli",
+    settings: {
+      device,
+      dtype,
+      ...(threads > 0 && { threads }),
+      ...(cacheDir !== undefined && { cacheDir }),
+      ...(given["offline"] === true && { offline: true }),
+    },
+    language: word === undefined || word === "None" ? undefined : languageCode(word),
+    task,
+    prompt: text("initial_prompt"),
+    format,
+    silenceSeconds: parseNumber("--silence", text("silence") ?? "0.5", 0.1, 10),
+    sampleRate: parseWhole("--sample_rate", text("sample_rate") ?? "16000", 8000, 192_000),
+    quiet: given["quiet"] === true,
+  };
+}
+
+/** Listens until the source ends, or Ctrl-C: then what was said is still transcribed, and once more ends it at once. */
+async function listen(flags: LiveFlags, isMicrophone: boolean, host: CliHost, report: Report): Promise<number> {
+  const stopping = new AbortController();
+  const stop = (): void => stopping.abort();
+  const removeStop = host.onStop(stop);
+  host.outputClosed.addEventListener("abort", stop);
+  let pipeline: CliPipeline | undefined;
+  try {
+    // A microphone that is not there is said before a model is loaded.
+    const source = isMicrophone ? await openMicrophone(stopping.signal) : readPipe(host.stdin, flags.sampleRate);
+    if (!flags.modelGiven)
+      report.note(`using ${DEFAULT_MODEL}, a small model for trying sotto; for real speech: --model turbo`);
+    pipeline = await host.createPipeline(flags.model, {
+      ...flags.settings,
+      signal: stopping.signal,
+      onProgress: (progress) => report.download(progress),
+    });
+    report.clear();
+    report.note(isMicrophone ? `listening through ${source.name}; Ctrl-C ends it` : `listening to ${source.name}`);
+    await transcribe(flags, pipeline, source, stopping.signal, host);
+    return 0;
+  } catch (error) {
+    if (stopping.signal.aborted && error === stopping.signal.reason) return 0;
+    throw error;
+  } finally {
+    stopping.abort(); // ends the recorder
+    report.clear();
+    host.outputClosed.removeEventListener("abort", stop);
+    await pipeline?.dispose();
+    removeStop();
+  }
+}
+
+async function transcribe(
+  flags: LiveFlags,
+  pipeline: CliPipeline,
+  source: LiveSource,
+  signal: AbortSignal,
+  host: CliHost,
+): Promise<void> {
+  const { LiveSession } = await import("../../live/index.ts");
+  const { context } = pipeline as CliPipeline & { readonly context: TranscriptionContext };
+  const display = new LiveDisplay(flags.format, host.stdout);
+  const { language, task, prompt, silenceSeconds } = flags;
+  const options = { language, task, prompt, endpointing: { silenceSeconds } };
+  const session = new LiveSession(context, options, (event: LiveEvent) => display.show(event));
+  let failure: { readonly error: unknown } | null = null;
+  try {
+    for await (const samples of until(source.samples, signal)) {
+      const heard = session.push(samples);
+      heard.catch((error: unknown) => (failure = { error }));
+      if (session.queuedSeconds > MAX_QUEUED_SECONDS) await heard;
+      if (failure !== null) break;
+    }
+    if (failure !== null) throw (failure as { readonly error: unknown }).error;
+    await session.end();
+  } finally {
+    session.close();
+    display.end();
+  }
+}
+
+/** What comes until the signal is aborted, even if a pipe would be silent for ever. */
+async function* until<T>(items: AsyncIterable<T>, signal: AbortSignal): AsyncGenerator<T> {
+  const iterator = items[Symbol.asyncIterator]();
+  const aborted = new Promise<null>((resolve) => {
+    signal.addEventListener("abort", () => resolve(null), { once: true });
+    if (signal.aborted) resolve(null);
+  });
+  for (;;) {
+    const next = iterator.next();
+    next.catch(() => undefined); // after an abort nobody waits for it
+    const result = await Promise.race([next, aborted]);
+    if (result === null || result.done === true) return;
+    yield result.value;
+  }
+}

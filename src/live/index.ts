@@ -1,0 +1,12 @@
+/** Live captions: samples in, partial and committed text out. */
+export { Endpointer, type Endpointing, type EndpointerEvent } from "./endpointer.ts";
+export type { CommitEvent, FinalEvent, LiveEvent, PartialEvent, SpeechEndEvent, SpeechStartEvent } from "./events.ts";
+export { HypothesisBuffer } from "./hypothesis-buffer.ts";
+export type { LiveOptions } from "./live-options.ts";
+export { LiveSession } from "./live-session.ts";
+export { OggPackets } from "./ogg-packets.ts";
+export { OpusStream } from "./opus-stream.ts";
+export { PCM_FORMATS, PcmDecoder, type PcmFormat } from "./pcm.ts";
+export { Utterance, type Hypothesis, type TranscribeBuffer } from "./utterance.ts";
+export { FRAME_SAMPLES, VoiceActivityDetector } from "./voice-activity.ts";
+export { WebmPackets } from "./webm-packets.ts";

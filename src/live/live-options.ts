@@ -1,0 +1,75 @@
+/** What a caller may ask of a live session, checked before any audio comes. */
+import { resolveDecoding } from "../decoding/index.ts";
+import { assertKnownOptions, OptionError, quote } from "../errors.ts";
+import type { Task } from "../tokenizer/index.ts";
+import type { TranscriptionContext } from "../transcription/index.ts";
+import type { Endpointing } from "./endpointer.ts";
+
+export interface LiveOptions {
+  /** "transcribe" (default), or "translate": into English. */
+  readonly task?: Task | undefined;
+  /** Code, name or token: "de", "german". Detected in each utterance where it is missing. */
+  readonly language?: string | undefined;
+  /** Text that the model is told before each utterance: names, jargon. */
+  readonly prompt?: string | undefined;
+  /** How utterances are found; null: all audio is of one utterance until `endUtterance()`. */
+  readonly endpointing?: Partial<Endpointing> | null | undefined;
+  /** Least audio between two transcriptions, in seconds: less is quicker and costs more. Default 1. */
+  readonly stepSeconds?: number | undefined;
+}
+
+const LIVE_OPTIONS: readonly (keyof LiveOptions)[] = ["task", "language", "prompt", "endpointing", "stepSeconds"];
+
+const DEFAULT_ENDPOINTING: Endpointing = { threshold: 0.5, silenceSeconds: 0.5, prefixSeconds: 1 };
+/** Of each number its range. Prefix and silence are held or heard again and again: seconds of them help nobody. */
+const RANGES: Readonly<Record<keyof Endpointing, readonly [from: number, to: number]>> = {
+  threshold: [0, 1],
+  silenceSeconds: [0.1, 10],
+  prefixSeconds: [0, 5],
+};
+const STEP_RANGE = [0.1, 5] as const;
+/** The model is told some 200 tokens; more text than this would only be read to be cut. */
+const MAX_PROMPT_CHARACTERS = 4000;
+
+/** Options after the check. */
+export interface ResolvedLive {
+  readonly task: Task;
+  /** Code, undefined where it is to be detected. */
+  readonly language: string | undefined;
+  readonly prompt: string;
+  readonly endpointing: Endpointing | null;
+  readonly stepSeconds: number;
+}
+
+/** @throws {OptionError} for a name or value that does not exist, is out of range, or does not go with the model */
+export function resolveLive({ tokenizer, engine }: TranscriptionContext, options: LiveOptions): ResolvedLive {
+  assertKnownOptions("a live session", options, LIVE_OPTIONS);
+  const { task, language } = resolveDecoding(tokenizer, engine.dimensions.nTextCtx, {
+    task: options.task,
+    language: options.language,
+  });
+  const { prompt = "", stepSeconds = 1 } = options;
+  if (prompt.length > MAX_PROMPT_CHARACTERS) {
+    throw new OptionError(
+      "prompt",
+      `The prompt has ${prompt.length} characters, expected at most ${MAX_PROMPT_CHARACTERS}`,
+    );
+  }
+  assertInRange("stepSeconds", stepSeconds, STEP_RANGE);
+  return { task, language, prompt, endpointing: resolveEndpointing(options.endpointing), stepSeconds };
+}
+
+function resolveEndpointing(asked: Partial<Endpointing> | null | undefined): Endpointing | null {
+  if (asked === null) return null;
+  if (asked !== undefined) assertKnownOptions("endpointing", asked, Object.keys(RANGES));
+  const given = Object.entries(asked ?? {}).filter(([, value]) => value !== undefined);
+  const endpointing = { ...DEFAULT_ENDPOINTING, ...(Object.fromEntries(given) as Partial<Endpointing>) };
+  for (const name of Object.keys(RANGES) as (keyof Endpointing)[]) assertInRange(name, endpointing[name], RANGES[name]);
+  return endpointing;
+}
+
+function assertInRange(option: string, value: number, [from, to]: readonly [number, number]): void {
+  if (!(typeof value === "number" && value >= from && value <= to)) {
+    throw new OptionError(option, `${quote(value)} is no value of ${option}, expected a number from ${from} to ${to}`);
+  }
+}

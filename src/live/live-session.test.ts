@@ -1,0 +1,122 @@
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { samplePath, referenceText } from "../../test/helpers/samples.ts";
+import { loadAudio } from "../audio/index.ts";
+import { OptionError } from "../errors.ts";
+import { WhisperPipeline } from "../pipeline/index.ts";
+import type { LiveEvent } from "./events.ts";
+import type { LiveOptions } from "./live-options.ts";
+import { LiveSession } from "./live-session.ts";
+
+let pipeline: WhisperPipeline;
+let speech: Float32Array;
+beforeAll(async () => {
+  pipeline = await WhisperPipeline.fromPretrained("nano");
+  speech = await loadAudio(samplePath("en-short.wav"));
+});
+afterAll(() => pipeline.dispose());
+
+const TEXT = referenceText("en-short.wav");
+
+function session(events: LiveEvent[], options: LiveOptions = { language: "en" }): LiveSession {
+  return new LiveSession(pipeline.context, options, (event) => events.push(event));
+}
+
+/** Events of samples that come in pieces of this many, each waited for. */
+async function listen(samples: Float32Array, piece: number, options?: LiveOptions): Promise<LiveEvent[]> {
+  const events: LiveEvent[] = [];
+  const live = session(events, options);
+  for (let at = 0; at < samples.length; at += piece) await live.push(samples.subarray(at, at + piece));
+  await live.end();
+  return events;
+}
+
+const finals = (events: readonly LiveEvent[]): string[] =>
+  events.flatMap((event) => (event.type === "final" ? [event.text] : []));
+
+describe("LiveSession", () => {
+  it("commits what never changes, and ends each utterance with all of it", async () => {
+    const events = await listen(speech, 8000);
+    expect(finals(events).join(" ")).toBe(TEXT);
+    const committed = new Map<number, string>();
+    const open = new Set<number>();
+    for (const event of events) {
+      const { utterance } = event;
+      if (event.type === "speechStart") open.add(utterance);
+      else if (event.type === "commit") {
+        committed.set(utterance, (committed.get(utterance) ?? "") + event.text);
+        expect(event.words.map(({ word }) => word).join("")).toBe(event.text);
+      } else if (event.type === "final") {
+        expect(event.text).toBe(committed.get(utterance)?.trim());
+        expect(event.language).toBe("en");
+        open.delete(utterance);
+      }
+      expect(utterance).toBeLessThanOrEqual(open.size + finals(events).length);
+    }
+    expect(open.size).toBe(0);
+    expect(events.some(({ type }) => type === "partial")).toBe(true);
+  });
+
+  it("gives the same events for the same samples", async () => {
+    expect(await listen(speech, 16_000)).toEqual(await listen(speech, 16_000));
+  });
+
+  it("gives the text whether or not anybody waits for it", async () => {
+    const events: LiveEvent[] = [];
+    const live = session(events);
+    for (let at = 0; at < speech.length; at += 1600) void live.push(speech.subarray(at, at + 1600));
+    expect(live.queuedSeconds).toBeGreaterThan(1);
+    await live.end();
+    expect(live.queuedSeconds).toBe(0);
+    expect(finals(events).join(" ")).toBe(TEXT);
+  });
+
+  it("leaves the ends of utterances to the caller, where asked", async () => {
+    const events: LiveEvent[] = [];
+    const live = session(events, { language: "en", endpointing: null });
+    await live.push(speech);
+    expect(finals(events)).toEqual([]);
+    expect(live.isSpeaking).toBe(true);
+    await live.endUtterance();
+    expect(finals(events)).toEqual([TEXT]);
+    expect(live.isSpeaking).toBe(false);
+    await live.end();
+    expect(finals(events)).toEqual([TEXT]);
+  });
+
+  it("forgets what is cleared", async () => {
+    const events: LiveEvent[] = [];
+    const live = session(events, { language: "en", endpointing: null });
+    void live.push(speech.subarray(0, 40_000));
+    live.clear();
+    expect(live.queuedSeconds).toBe(0);
+    await live.push(speech);
+    await live.endUtterance();
+    expect(finals(events)).toEqual([TEXT]);
+    expect(events.at(-1)).toMatchObject({ type: "final", utterance: 1 });
+  });
+
+  it("says nothing after it was closed, and takes nothing after its end", async () => {
+    const events: LiveEvent[] = [];
+    const live = session(events, { language: "en", endpointing: null });
+    const heard = live.push(speech);
+    live.close();
+    await heard;
+    expect(events.map(({ type }) => type)).toEqual(["speechStart"]);
+    await expect(live.push(speech)).rejects.toThrow("has ended");
+  });
+
+  it("says nothing of silence", async () => {
+    expect(await listen(new Float32Array(80_000), 16_000)).toEqual([]);
+  });
+
+  it.each<[what: string, options: LiveOptions]>([
+    ["an unknown language", { language: "xx" }],
+    ["an unknown option", { vad: true } as LiveOptions],
+    ["a silence without length", { endpointing: { silenceSeconds: 0 } }],
+    ["a step that fills the window", { stepSeconds: 30 }],
+    ["a threshold above 1", { endpointing: { threshold: 2 } }],
+    ["a novel for a prompt", { prompt: "once ".repeat(1000) }],
+  ])("refuses %s", (_, options) => {
+    expect(() => session([], options)).toThrow(OptionError);
+  });
+});

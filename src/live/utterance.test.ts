@@ -1,0 +1,183 @@
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import type { Word } from "../transcription/index.ts";
+import { Utterance, type Hypothesis } from "./utterance.ts";
+
+const RATE = 16000;
+const seconds = (count: number): Float32Array => new Float32Array(count * RATE);
+
+/** A word a second: "w0", "w1" ... by the second of the session in which it is spoken. */
+function heard(from: number, to: number): Word[] {
+  return Array.from({ length: Math.floor(to) - Math.ceil(from) }, (_, i) => {
+    const at = Math.ceil(from) + i;
+    return { word: ` w${at}`, start: at - from, end: at + 0.9 - from, probability: 1 };
+  });
+}
+
+interface Heard {
+  readonly seconds: number;
+  readonly prompt: string;
+  readonly language: string | undefined;
+}
+
+/** A transcriber that hears every word right, and ends a segment each `segmentSeconds`; 0: never. */
+function perfect(segmentSeconds: number) {
+  const calls: Heard[] = [];
+  let utterance: Utterance | null = null;
+  const make = (start: number): Utterance =>
+    (utterance = new Utterance(
+      async (samples, prompt, language): Promise<Hypothesis> => {
+        const length = samples.length / RATE;
+        calls.push({ seconds: length, prompt, language });
+        const from = (utterance as Utterance).end - length;
+        const ends =
+          segmentSeconds === 0
+            ? []
+            : Array.from({ length: Math.floor(length / segmentSeconds) }, (_, i) => (i + 1) * segmentSeconds);
+        return { words: heard(from, from + length), segmentEnds: [...ends, length], language: "en" };
+      },
+      start,
+      undefined,
+    ));
+  return { calls, make };
+}
+
+describe("Utterance", () => {
+  it("commits what two steps agree on, and the rest at its end", async () => {
+    const { make } = perfect(5);
+    const utterance = make(10);
+    const committed: string[] = [];
+    for (let i = 0; i < 4; i++) {
+      utterance.append(seconds(1));
+      committed.push((await utterance.step()).map(({ word }) => word).join(""));
+    }
+    utterance.append(seconds(1));
+    expect(committed).toEqual(["", " w10", " w11", " w12"]);
+    expect(utterance.tentativeText).toBe(" w13");
+    expect((await utterance.finish()).map(({ word }) => word)).toEqual([" w13", " w14"]);
+    expect(utterance.words.map(({ start }) => start)).toEqual([10, 11, 12, 13, 14]);
+    expect([utterance.start, utterance.end, utterance.language]).toEqual([10, 15, "en"]);
+  });
+
+  it("hears no audio twice at its end if nothing came since the last step", async () => {
+    const { calls, make } = perfect(5);
+    const utterance = make(0);
+    utterance.append(seconds(2));
+    await utterance.step();
+    await utterance.finish();
+    expect(calls).toHaveLength(1);
+    expect(utterance.words).toHaveLength(2);
+  });
+
+  it("drops audio at a completed segment once there are more than 15 s, and tells the model its last words", async () => {
+    const { calls, make } = perfect(4);
+    const utterance = make(0);
+    for (let i = 0; i < 120; i++) {
+      utterance.append(seconds(1));
+      await utterance.step();
+    }
+    await utterance.finish();
+    expect(utterance.words.map(({ word }) => word.trim())).toEqual(Array.from({ length: 120 }, (_, i) => `w${i}`));
+    expect(Math.max(...calls.map((call) => call.seconds))).toBeLessThanOrEqual(17);
+    const { prompt, seconds: length } = calls.at(-1) as Heard;
+    expect(prompt.length).toBeGreaterThanOrEqual(200);
+    expect(prompt.length).toBeLessThan(206);
+    // Up to where the audio begins, but for the last word of all.
+    expect(prompt.endsWith(` w${120 - length - 1}`)).toBe(true);
+    expect(calls[0].prompt).toBe("");
+  });
+
+  it("settles the language with the first committed words", async () => {
+    const { calls, make } = perfect(5);
+    const utterance = make(0);
+    for (let i = 0; i < 3; i++) {
+      utterance.append(seconds(1));
+      await utterance.step();
+    }
+    expect(calls.map(({ language }) => language)).toEqual([undefined, undefined, "en"]);
+  });
+
+  it("never holds more than a window, whether or not the model ends segments or agrees with itself", async () => {
+    let count = 0;
+    const lengths: number[] = [];
+    const utterance = new Utterance(
+      async (samples) => {
+        lengths.push(samples.length / RATE);
+        const start = samples.length / RATE - 1;
+        return {
+          words: [{ word: ` ${count++}`, start, end: start + 0.5, probability: 1 }],
+          segmentEnds: [],
+          language: "en",
+        };
+      },
+      0,
+      "en",
+    );
+    for (let i = 0; i < 100; i++) {
+      utterance.append(seconds(1));
+      await utterance.step();
+    }
+    expect(Math.max(...lengths)).toBeLessThan(30);
+    expect(utterance.words.length).toBeGreaterThan(0);
+
+    const { calls, make } = perfect(0);
+    const agreeing = make(0);
+    for (let i = 0; i < 100; i++) {
+      agreeing.append(seconds(1));
+      await agreeing.step();
+    }
+    await agreeing.finish();
+    expect(Math.max(...calls.map((call) => call.seconds))).toBeLessThan(30);
+    expect(agreeing.words).toHaveLength(100);
+  });
+
+  it("never changes what it has committed, whatever the model says", async () => {
+    const word = fc.record({
+      word: fc.constantFrom(" a", " b"),
+      start: fc.float({ min: 0, max: 30, noNaN: true }),
+      length: fc.constantFrom(0, 0.2, 3),
+    });
+    const said = fc.record({
+      words: fc.array(word, { maxLength: 6 }),
+      ends: fc.array(fc.float({ min: 0, max: 30, noNaN: true }), { maxLength: 4 }),
+      step: fc.constantFrom(0.5, 1, 5),
+    });
+    await fc.assert(
+      fc.asyncProperty(fc.array(said, { maxLength: 25 }), async (steps) => {
+        let next = { words: [] as Word[], segmentEnds: [] as number[], language: "en" };
+        const lengths: number[] = [];
+        const utterance = new Utterance(
+          async (samples) => {
+            lengths.push(samples.length / RATE);
+            return next;
+          },
+          0,
+          undefined,
+        );
+        const committed: Word[] = [];
+        for (const { words, ends, step } of steps) {
+          const sorted = words.toSorted((a, b) => a.start - b.start);
+          next = {
+            words: sorted.map(({ word: text, start, length }) => ({
+              word: text,
+              start,
+              end: start + length,
+              probability: 1,
+            })),
+            segmentEnds: ends.toSorted((a, b) => a - b),
+            language: "en",
+          };
+          utterance.append(seconds(step));
+          committed.push(...(await utterance.step()));
+          expect(utterance.words).toEqual(committed);
+        }
+        committed.push(...(await utterance.finish()));
+        expect(utterance.words).toEqual(committed);
+        for (let i = 1; i < committed.length; i++)
+          expect(committed[i].start).toBeGreaterThanOrEqual(committed[i - 1].end);
+        for (const length of lengths) expect(length).toBeLessThanOrEqual(30);
+      }),
+      { numRuns: 60 },
+    );
+  });
+});

@@ -1,0 +1,414 @@
+/**
+ * One engine for many callers. Each gets a view that is an `Engine` itself, so that the pipeline and all below it run on it
+ * unchanged; the scheduler takes the calls of all views apart, and gives the engine batches that hold windows of several callers.
+ *
+ * Order: start-time fair queueing (Goyal, Vin, Cheng 1996). Windows and rows are granted one by one, to the client that has had
+ * least; one that comes new begins level with those that are being served, so that a short recording overtakes a long one, and
+ * no number of short ones keeps a long one waiting for ever. The engine gets one call at a time: whoever comes next never
+ * waits for more than the call at hand.
+ */
+import type { AudioState, DecoderState, Engine, Generated } from "../engine/engine.ts";
+import { Account, failEncode, failGenerate, type EncodeCall, type GenerateCall, type ProbeCall } from "./account.ts";
+import { EncodedBatch } from "./audio-view.ts";
+import { EngineView, type Dispatcher, type WindowRef } from "./engine-view.ts";
+
+/** Enough rows for a decoder step to be worth its reading of the weights (transcription/chunked-options.ts has the same). */
+const ROWS_PER_LANE = 4;
+
+/** A second window for each lane hides that lanes are not equally fast, and that calls have to be made; more would only make others wait. */
+const WINDOWS_PER_LANE = 2;
+
+/** Decoding so many tokens of a row among others costs about as much as encoding a window; from the bench of base on a CPU. */
+const TOKENS_PER_WINDOW = 50;
+
+export interface SchedulerOptions {
+  /** Most windows of one encode call. Default: two for each that the engine computes side by side. */
+  readonly maxWindows?: number;
+  /** Most rows of one generate call. Default: four for each window that the engine computes side by side. */
+  readonly maxRows?: number;
+}
+
+export interface ClientOptions {
+  /** A client of priority 4 gets four times the share of one of priority 1, which is the default. */
+  readonly priority?: number | undefined;
+  /** Aborted: what the client waits for is dropped and rejected with the signal's reason, as is whatever it asks later. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** What the scheduler has done and has to do. */
+export interface SchedulerCounters {
+  /** Calls of the engine's encode, and windows in them. */
+  readonly encodeCalls: number;
+  readonly windows: number;
+  /** Calls of the engine's generate, and rows in them. */
+  readonly generateCalls: number;
+  readonly rows: number;
+  /** Not yet granted. */
+  readonly waitingWindows: number;
+  readonly waitingRows: number;
+}
+
+/** The windows of a batch to be encoded: which one of which call. */
+interface WindowGrant {
+  readonly call: EncodeCall;
+  readonly index: number;
+}
+
+interface RowGrant {
+  readonly call: GenerateCall;
+  readonly index: number;
+}
+
+export class EngineScheduler implements Dispatcher {
+  readonly #maxWindows: number;
+  readonly #maxRows: number;
+  readonly #accounts = new Set<Account>();
+  readonly #views = new Set<EngineView>();
+  /** What the client served last had had before: where a new one begins. */
+  #clock = 0;
+  #order = 0;
+  /** Windows encoded while rows waited for company. */
+  #ahead = 0;
+  #isBusy = false;
+  /** The call at hand, or the last one. */
+  #current: Promise<void> = Promise.resolve();
+  #isScheduled = false;
+  #counters = { encodeCalls: 0, windows: 0, generateCalls: 0, rows: 0 };
+
+  constructor(
+    readonly engine: Engine,
+    options: SchedulerOptions = {},
+  ) {
+    this.#maxWindows = options.maxWindows ?? WINDOWS_PER_LANE * engine.parallelism;
+    this.#maxRows = options.maxRows ?? ROWS_PER_LANE * engine.parallelism;
+  }
+
+  get counters(): SchedulerCounters {
+    let waitingWindows = 0;
+    for (const { encodes } of this.#accounts)
+      for (const call of encodes) waitingWindows += call.mel.dims[0] - call.next;
+    return { ...this.#counters, waitingWindows, waitingRows: this.#waitingRows() };
+  }
+
+  /**
+   * A view of the engine for one caller. Its `dispose` drops what waits and frees the states made through it; the engine stays.
+   */
+  client(options: ClientOptions = {}): Engine {
+    const view = new EngineView(this.engine, this, new Account(options.priority ?? 1), options.signal, () =>
+      this.#views.delete(view),
+    );
+    this.#views.add(view);
+    return view;
+  }
+
+  /** Ends all clients and waits for the call at hand. The engine is the caller's to dispose. */
+  async dispose(): Promise<void> {
+    await Promise.all([...this.#views].map((view) => view.dispose()));
+    await this.#current;
+  }
+
+  newOrder(): number {
+    return this.#order++;
+  }
+
+  /** Takes notice of a call that was added to an account. */
+  wake(account: Account): void {
+    if (!this.#accounts.has(account)) {
+      this.#accounts.add(account);
+      account.served = Math.max(account.served, this.#clock);
+    }
+    this.#schedule();
+  }
+
+  /** Calls that are made in the same turn of the event loop, and those that follow from an answer, meet in one batch. */
+  #schedule(): void {
+    if (this.#isScheduled || this.#isBusy) return;
+    this.#isScheduled = true;
+    setImmediate(() => {
+      this.#isScheduled = false;
+      void this.#serveNext();
+    });
+  }
+
+  async #serveNext(): Promise<void> {
+    for (const account of this.#accounts) if (!account.isWaiting) this.#accounts.delete(account);
+    const work = this.#choose();
+    if (work === null) return;
+    this.#isBusy = true;
+    this.#current = work();
+    await this.#current; // answers errors itself
+    this.#isBusy = false;
+    this.#schedule();
+  }
+
+  /** What the engine does next. */
+  #choose(): (() => Promise<void>) | null {
+    const first = this.#least(() => true);
+    if (first === null) return null;
+    this.#clock = Math.max(this.#clock, first.served);
+    const [other] = first.others;
+    if (other !== undefined) {
+      first.others.shift();
+      first.charge(other.cost);
+      return async () => {
+        try {
+          other.resolve(await other.run());
+        } catch (error) {
+          other.reject(error);
+        }
+      };
+    }
+    // What is further on goes first: it frees memory when it is done.
+    if (first.probes.length + first.generates.length === 0) {
+      const windows = this.#grantWindows(this.#maxWindows, () => true);
+      return () => this.#encode(windows);
+    }
+    const company = first.priority > 1 ? [] : this.#grantCompany();
+    if (company.length > 0) return () => this.#encode(company);
+    this.#ahead = 0;
+    if (first.probes.length > 0) {
+      const probes = this.#grantProbes();
+      return () => this.#probe(probes);
+    }
+    const rows = this.#grantRows();
+    return () => this.#generate(rows);
+  }
+
+  /**
+   * Windows that can become rows soon: those waiting are worth waiting for, as a step costs nearly the same for one row as for
+   * several. Calls too long to be finished within a batch of rows are left alone.
+   */
+  #grantCompany(): WindowGrant[] {
+    const room = this.#maxRows - Math.max(this.#waitingRows(), this.#ahead);
+    if (room <= 0) return [];
+    const fits = ({ mel, next }: EncodeCall): boolean => mel.dims[0] - next <= room;
+    const windows = this.#grantWindows(Math.min(this.#maxWindows, room), fits);
+    this.#ahead += windows.length;
+    return windows;
+  }
+
+  #grantWindows(most: number, fits: (call: EncodeCall) => boolean): WindowGrant[] {
+    const granted: WindowGrant[] = [];
+    while (granted.length < most) {
+      const account = this.#least(({ encodes }) => encodes.length > 0 && fits(encodes[0]));
+      if (account === null) break;
+      const [call] = account.encodes;
+      granted.push({ call, index: call.next++ });
+      if (call.next === call.mel.dims[0]) account.encodes.shift();
+      account.charge(1);
+    }
+    return granted;
+  }
+
+  #grantRows(): RowGrant[] {
+    const granted: RowGrant[] = [];
+    const had = new Map<Account, number>();
+    while (granted.length < this.#maxRows) {
+      // Rows are charged when it is known how long they are; meanwhile each counts, so that no client takes all places.
+      const account = this.#least(
+        ({ generates }) => generates.length > 0,
+        (one) => (had.get(one) ?? 0) / one.priority,
+      );
+      if (account === null) break;
+      const [call] = account.generates;
+      granted.push({ call, index: call.next++ });
+      if (call.next === call.requests.length) account.generates.shift();
+      had.set(account, (had.get(account) ?? 0) + 1);
+    }
+    return granted;
+  }
+
+  #grantProbes(): ProbeCall[] {
+    const granted: ProbeCall[] = [];
+    let rows = 0;
+    for (;;) {
+      const account = this.#least(({ probes }) => probes.length > 0);
+      if (account === null || (rows > 0 && rows + account.probes[0].rows.length > this.#maxRows)) return granted;
+      const call = account.probes.shift() as ProbeCall;
+      granted.push(call);
+      rows += call.rows.length;
+      account.charge(call.rows.length / TOKENS_PER_WINDOW);
+    }
+  }
+
+  /** The client that has had least among some; `extra` counts as had. */
+  #least(among: (account: Account) => boolean, extra?: (account: Account) => number): Account | null {
+    let least: Account | null = null;
+    for (const account of this.#accounts) {
+      if (!account.isWaiting || !among(account)) continue;
+      if (least === null) least = account;
+      else if (extra === undefined) {
+        if (account.isBefore(least)) least = account;
+      } else {
+        const difference = account.served + extra(account) - (least.served + extra(least));
+        if (difference < 0 || (difference === 0 && account.isBefore(least))) least = account;
+      }
+    }
+    return least;
+  }
+
+  #waitingRows(): number {
+    let rows = 0;
+    for (const { generates, probes } of this.#accounts) {
+      for (const { requests, next } of generates) rows += requests.length - next;
+      for (const call of probes) rows += call.rows.length;
+    }
+    return rows;
+  }
+
+  async #encode(grants: readonly WindowGrant[]): Promise<void> {
+    await together(
+      grants,
+      ({ call }) => call.account,
+      async (part) => {
+        const { batch, features } = await this.#encodeWindows(part);
+        const size = features === null ? 0 : features.length / part.length;
+        for (const [window, { call, index }] of part.entries()) {
+          if (call.ended) {
+            batch.release();
+            continue;
+          }
+          call.encoded[index] = { batch, window };
+          if (features !== null)
+            call.features?.set(features.subarray(window * size, (window + 1) * size), index * size);
+          if (--call.left > 0) continue;
+          call.ended = true;
+          call.resolve(call.encoded);
+        }
+      },
+      (part, error) => {
+        for (const { call } of part) {
+          removeFrom(call.account.encodes, call);
+          failEncode(call, error);
+        }
+      },
+    );
+  }
+
+  async #encodeWindows(
+    grants: readonly WindowGrant[],
+  ): Promise<{ batch: EncodedBatch; features: Float32Array | null }> {
+    const [, nMels, frames] = grants[0].call.mel.dims;
+    const size = nMels * frames;
+    const data = new Float32Array(grants.length * size);
+    for (const [i, { call, index }] of grants.entries()) {
+      data.set(call.mel.data.subarray(index * size, (index + 1) * size), i * size);
+    }
+    const keepFeatures = grants.some(({ call }) => call.features !== null);
+    const state = await this.engine.encode({ data, dims: [grants.length, nMels, frames] }, { keepFeatures });
+    this.#counters.encodeCalls++;
+    this.#counters.windows += grants.length;
+    return { batch: new EncodedBatch(state), features: state.features?.data ?? null };
+  }
+
+  async #generate(grants: readonly RowGrant[]): Promise<void> {
+    await together(
+      grants,
+      ({ call }) => call.account,
+      async (part) => {
+        const generated = await this.withWindows(
+          part.map(({ call, index }) => ({ audio: call.audio, window: call.requests[index].window })),
+          (audio) =>
+            this.engine.generate(
+              audio,
+              part.map(({ call, index }, window) => ({ ...call.requests[index], window })),
+            ),
+        );
+        this.#counters.generateCalls++;
+        this.#counters.rows += part.length;
+        for (const [i, { call, index }] of part.entries()) {
+          call.account.charge(generated[i].tokens.length / TOKENS_PER_WINDOW);
+          call.results[index] = generated[i];
+          if (--call.left > 0 || call.ended) continue;
+          call.ended = true;
+          call.resolve(call.results as Generated[]);
+        }
+      },
+      (part, error) => {
+        for (const { call } of part) {
+          removeFrom(call.account.generates, call);
+          failGenerate(call, error);
+        }
+      },
+    );
+  }
+
+  async #probe(calls: readonly ProbeCall[]): Promise<void> {
+    await together(
+      calls,
+      ({ account }) => account,
+      async (part) => {
+        const rows = part.flatMap((call) => call.rows.map((row) => ({ call, row })));
+        const { state, logits } = await this.withWindows(
+          rows.map(({ call, row }) => ({ audio: call.audio, window: row.window })),
+          (audio): Promise<{ state: DecoderState; logits: Float32Array }> =>
+            this.engine.startDecoder(
+              audio,
+              rows.map(({ row }, window) => ({ window, prompt: row.prompt })),
+            ),
+        );
+        state.dispose();
+        const { nVocab } = this.engine.dimensions;
+        let first = 0;
+        for (const call of part) {
+          const last = first + call.rows.length;
+          call.resolve(logits.slice(first * nVocab, last * nVocab));
+          first = last;
+        }
+      },
+      (part, error) => part.forEach((call) => call.reject(error)),
+    );
+  }
+
+  async withWindows<T>(windows: readonly WindowRef[], call: (audio: AudioState) => Promise<T>): Promise<T> {
+    const encoded = windows.map(({ audio, window }) => audio.encoded(window));
+    // A client may free its state while the engine reads it.
+    for (const { batch } of encoded) batch.retain();
+    try {
+      const view = this.engine.combine(encoded.map(({ batch, window }) => ({ audio: batch.state, window })));
+      try {
+        return await call(view);
+      } finally {
+        view.dispose();
+      }
+    } finally {
+      for (const { batch } of encoded) batch.release();
+    }
+  }
+}
+
+/**
+ * Makes one call of several clients. If it fails, each client's part is tried alone: what one has asked wrong is its own
+ * failure, not the others'.
+ */
+async function together<G>(
+  grants: readonly G[],
+  accountOf: (grant: G) => Account,
+  call: (part: readonly G[]) => Promise<void>,
+  fail: (part: readonly G[], error: unknown) => void,
+): Promise<void> {
+  try {
+    await call(grants);
+  } catch (error) {
+    const parts = new Map<Account, G[]>();
+    for (const grant of grants) {
+      const account = accountOf(grant);
+      const part = parts.get(account);
+      if (part === undefined) parts.set(account, [grant]);
+      else part.push(grant);
+    }
+    if (parts.size === 1) return fail(grants, error);
+    for (const part of parts.values()) {
+      try {
+        await call(part);
+      } catch (own) {
+        fail(part, own);
+      }
+    }
+  }
+}
+
+function removeFrom<T>(list: T[], item: T): void {
+  const at = list.indexOf(item);
+  if (at >= 0) list.splice(at, 1);
+}

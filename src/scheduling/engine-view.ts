@@ -1,0 +1,311 @@
+/** The engine as one client of the scheduler sees it: calls become calls that wait for their turn. */
+import type {
+  AttendRequest,
+  Attention,
+  AudioState,
+  AudioWindowRef,
+  DecoderRow,
+  DecoderState,
+  Engine,
+  Generated,
+  GenerateRequest,
+  RankedTokens,
+  RankRequest,
+} from "../engine/engine.ts";
+import { windowFrames, type ModelDimensions } from "../model/index.ts";
+import { assertShape, type ComputeDType, type Tensor } from "../tensor/index.ts";
+import type { Account } from "./account.ts";
+import { AudioView, CombinedAudio, OwnAudio, type EncodedWindow } from "./audio-view.ts";
+
+/** A call that no other shares reads all weights for its few rows: in windows, from the bench of base on a CPU. */
+const COST_OF_A_CALL = 1 / 16;
+const COST_OF_A_ROW = 1 / 50;
+
+export interface WindowRef {
+  readonly audio: AudioView;
+  readonly window: number;
+}
+
+/** What a view needs of its scheduler. */
+export interface Dispatcher {
+  /** Number of a new call. */
+  newOrder(): number;
+  /** Takes notice of a call that was added to an account. */
+  wake(account: Account): void;
+  /**
+   * Makes a call of the engine over windows of a client, which live until it ends.
+   *
+   * @throws {Error} if a state has been disposed
+   */
+  withWindows<T>(windows: readonly WindowRef[], call: (audio: AudioState) => Promise<T>): Promise<T>;
+}
+
+/** Rows under way. Those of a probe exist in the engine only once they go on. */
+class ViewDecoder implements DecoderState {
+  #isDisposed = false;
+  length: number;
+
+  constructor(
+    readonly owner: object,
+    readonly rows: number,
+    length: number,
+    /** Opens the engine's state, or gives the one that is open. */
+    private state: DecoderState | (() => Promise<DecoderState>),
+    private readonly onDispose: (decoder: ViewDecoder) => void,
+  ) {
+    this.length = length;
+  }
+
+  /** @throws {Error} if it has been disposed */
+  async open(): Promise<DecoderState> {
+    if (this.#isDisposed) throw new Error("Cannot use a decoder state after its dispose()");
+    if (typeof this.state === "function") this.state = await this.state();
+    return this.state;
+  }
+
+  dispose(): void {
+    if (this.#isDisposed) return;
+    this.#isDisposed = true;
+    if (typeof this.state !== "function") this.state.dispose();
+    this.onDispose(this);
+  }
+}
+
+/** See `EngineScheduler.client`, which makes it. */
+export class EngineView implements Engine {
+  readonly #engine: Engine;
+  readonly #dispatcher: Dispatcher;
+  readonly #account: Account;
+  readonly #signal: AbortSignal | undefined;
+  readonly #onDispose: () => void;
+  readonly #states = new Set<{ dispose(): void }>();
+  readonly #forget = (state: { dispose(): void }): void => void this.#states.delete(state);
+  readonly #onAbort = (): void => this.#account.drop(this.#signal?.reason);
+  /** Calls not yet answered. */
+  readonly #open = new Set<Promise<unknown>>();
+  #isDisposed = false;
+
+  constructor(
+    engine: Engine,
+    dispatcher: Dispatcher,
+    account: Account,
+    signal: AbortSignal | undefined,
+    onDispose: () => void,
+  ) {
+    this.#engine = engine;
+    this.#dispatcher = dispatcher;
+    this.#account = account;
+    this.#signal = signal;
+    this.#onDispose = onDispose;
+    signal?.addEventListener("abort", this.#onAbort, { once: true });
+  }
+
+  get dimensions(): ModelDimensions {
+    return this.#engine.dimensions;
+  }
+
+  get device(): string {
+    return this.#engine.device;
+  }
+
+  get dtype(): ComputeDType {
+    return this.#engine.dtype;
+  }
+
+  get parallelism(): number {
+    return this.#engine.parallelism;
+  }
+
+  async encode(mel: Tensor, options: { keepFeatures?: boolean } = {}): Promise<AudioState> {
+    this.#check();
+    const { nMels, nAudioCtx, nAudioState } = this.dimensions;
+    assertShape("mel", mel, ["batch", nMels, windowFrames(this.dimensions)]);
+    const batch = mel.dims[0];
+    const keepFeatures = options.keepFeatures === true;
+    const features = keepFeatures ? new Float32Array(batch * nAudioCtx * nAudioState) : null;
+    const windows =
+      batch === 0
+        ? []
+        : await this.#ask<readonly EncodedWindow[]>((call) =>
+            this.#account.encodes.push({ ...call, mel, features, next: 0, encoded: [], left: batch, ended: false }),
+          );
+    const kept = features === null ? null : { data: features, dims: [batch, nAudioCtx, nAudioState] };
+    return this.#keep(new OwnAudio(this, windows, kept, this.#forget));
+  }
+
+  combine(windows: readonly AudioWindowRef[]): AudioState {
+    this.#check();
+    if (windows.length === 0) throw new RangeError("Cannot combine no windows");
+    const parts = windows.map(({ audio, window }) => ({ audio: this.#audio(audio), window }));
+    for (const { audio, window } of parts) {
+      if (!hasWindow(audio, window)) {
+        throw new RangeError(`Cannot combine window ${window}: the audio state has ${audio.batch} windows`);
+      }
+    }
+    return new CombinedAudio(this, parts);
+  }
+
+  async generate(audio: AudioState, requests: readonly GenerateRequest[]): Promise<Generated[]> {
+    const view = this.#audio(audio);
+    if (requests.length === 0) return [];
+    // The engine has the words for what is wrong.
+    if (!requests.every(({ window }) => hasWindow(view, window))) {
+      return this.#whole(view, requests.length, (whole) => this.#engine.generate(whole, requests));
+    }
+    return this.#ask<Generated[]>((call) =>
+      this.#account.generates.push({
+        ...call,
+        audio: view,
+        requests,
+        next: 0,
+        results: [],
+        left: requests.length,
+        ended: false,
+      }),
+    );
+  }
+
+  async startDecoder(
+    audio: AudioState,
+    rows: readonly DecoderRow[],
+    at?: readonly number[],
+  ): Promise<{ state: DecoderState; logits: Float32Array }> {
+    const view = this.#audio(audio);
+    const start = (): Promise<{ state: DecoderState; logits: Float32Array }> =>
+      this.#whole(view, rows.length, (whole) => this.#engine.startDecoder(whole, rows, at));
+    if (isProbe(view, rows, at)) {
+      const logits = await this.#ask<Float32Array>((call) => this.#account.probes.push({ ...call, audio: view, rows }));
+      // Most callers want nothing more; who does gets rows of its own then.
+      const open = async (): Promise<DecoderState> =>
+        (await this.#inTurn(view, (all) => this.#engine.startDecoder(all, rows, at))).state;
+      return { state: this.#keep(new ViewDecoder(this, rows.length, 1, open, this.#forget)), logits };
+    }
+    const { state, logits } = await start();
+    return { state: this.#keep(new ViewDecoder(this, state.rows, state.length, state, this.#forget)), logits };
+  }
+
+  async step(state: DecoderState, tokens: Int32Array): Promise<Float32Array> {
+    return this.#advance(state, (own) => this.#engine.step(own, tokens));
+  }
+
+  async stepRanked(state: DecoderState, request: RankRequest): Promise<RankedTokens> {
+    return this.#advance(state, (own) => this.#engine.stepRanked(own, request));
+  }
+
+  async reorder(state: DecoderState, from: Int32Array): Promise<void> {
+    const decoder = this.#decoder(state);
+    await this.#other(0, async () => this.#engine.reorder(await decoder.open(), from));
+  }
+
+  async attend(
+    audio: AudioState,
+    requests: readonly AttendRequest[],
+    heads: readonly (readonly [layer: number, head: number])[],
+  ): Promise<Attention[]> {
+    const view = this.#audio(audio);
+    return this.#whole(view, requests.length, (whole) => this.#engine.attend(whole, requests, heads));
+  }
+
+  async dispose(): Promise<void> {
+    if (this.#isDisposed) return;
+    this.#isDisposed = true;
+    this.#signal?.removeEventListener("abort", this.#onAbort);
+    this.#account.drop(disposedError());
+    await Promise.allSettled(this.#open); // what the engine is at needs its states
+    for (const state of this.#states) state.dispose();
+    this.#onDispose();
+  }
+
+  /** Makes a call over all windows of a state, when it is the client's turn. */
+  #whole<T>(audio: AudioView, rows: number, call: (whole: AudioState) => Promise<T>): Promise<T> {
+    return this.#other(COST_OF_A_CALL + rows * COST_OF_A_ROW, () => this.#inTurn(audio, call));
+  }
+
+  /** The same, when it is its turn already. */
+  #inTurn<T>(audio: AudioView, call: (whole: AudioState) => Promise<T>): Promise<T> {
+    const windows = Array.from({ length: audio.batch }, (_, window) => ({ audio, window }));
+    return this.#dispatcher.withWindows(windows, call);
+  }
+
+  async #advance<T>(state: DecoderState, call: (own: DecoderState) => Promise<T>): Promise<T> {
+    const decoder = this.#decoder(state);
+    return this.#other(COST_OF_A_CALL + decoder.rows * COST_OF_A_ROW, async () => {
+      const own = await decoder.open();
+      const result = await call(own);
+      decoder.length = own.length;
+      return result;
+    });
+  }
+
+  #other<T>(cost: number, run: () => Promise<T>): Promise<T> {
+    return this.#ask<unknown>((call) => this.#account.others.push({ ...call, run, cost })) as Promise<T>;
+  }
+
+  /** Adds a call to the account and waits for its answer. */
+  async #ask<T>(
+    add: (call: {
+      account: Account;
+      order: number;
+      resolve: (value: T) => void;
+      reject: (error: unknown) => void;
+    }) => void,
+  ): Promise<T> {
+    this.#check();
+    const answer = new Promise<T>((resolve, reject) => {
+      add({ account: this.#account, order: this.#dispatcher.newOrder(), resolve, reject });
+    });
+    this.#open.add(answer);
+    this.#dispatcher.wake(this.#account);
+    try {
+      return await answer;
+    } finally {
+      this.#open.delete(answer);
+    }
+  }
+
+  #keep<S extends { dispose(): void }>(state: S): S {
+    this.#states.add(state);
+    if (this.#isDisposed) state.dispose();
+    return state;
+  }
+
+  /** @throws the signal's reason */
+  #check(): void {
+    if (this.#isDisposed) throw disposedError();
+    this.#signal?.throwIfAborted();
+  }
+
+  /** @throws {TypeError} for a state that another engine, or another client, made */
+  #audio(state: AudioState): AudioView {
+    this.#check();
+    if (!(state instanceof AudioView) || state.owner !== this) {
+      throw new TypeError("Cannot use an audio state that another engine made");
+    }
+    return state;
+  }
+
+  /** @throws {TypeError} for a state that another engine, or another client, made */
+  #decoder(state: DecoderState): ViewDecoder {
+    this.#check();
+    if (!(state instanceof ViewDecoder) || state.owner !== this) {
+      throw new TypeError("Cannot use a decoder state that another engine made");
+    }
+    return state;
+  }
+}
+
+const disposedError = (): Error => new Error("Cannot use an engine after its dispose()");
+
+function hasWindow({ batch }: AudioState, window: number): boolean {
+  return Number.isInteger(window) && window >= 0 && window < batch;
+}
+
+/** Whether rows ask for the logits of one-token prompts, each of a window of its own: those of several clients go together. */
+function isProbe(audio: AudioView, rows: readonly DecoderRow[], at: readonly number[] | undefined): boolean {
+  return (
+    rows.length > 0 &&
+    (at === undefined || (at.length === 1 && at[0] === 0)) &&
+    rows.every(({ window, prompt }) => hasWindow(audio, window) && prompt.length === 1) &&
+    new Set(rows.map(({ window }) => window)).size === rows.length
+  );
+}

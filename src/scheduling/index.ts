@@ -1,0 +1,7 @@
+/** One engine for many callers. */
+export {
+  EngineScheduler,
+  type ClientOptions,
+  type SchedulerCounters,
+  type SchedulerOptions,
+} from "./engine-scheduler.ts";

@@ -1,0 +1,8 @@
+/** The folder of what sotto keeps for itself; engine/packed-file.ts has its weights there. */
+import { homedir } from "node:os";
+import { join } from "node:path";
+
+/** $SOTTO_CACHE, else sotto/ in the user's cache folder. */
+export function defaultCacheDir(): string {
+  return process.env["SOTTO_CACHE"] ?? join(process.env["XDG_CACHE_HOME"] ?? join(homedir(), ".cache"), "sotto");
+}

@@ -1,0 +1,255 @@
+/**
+ * sotto's own API: jobs that outlive their request. POST a file or a URL and get an id; status, events and the result in any
+ * format are at that id, for as long as the server keeps it, over restarts too.
+ */
+import { join } from "node:path";
+import type { FastifyInstance, FastifyReply } from "fastify";
+import { z } from "zod";
+import { OptionError } from "../../errors.ts";
+import { OUTPUT_FORMATS, toJsonFull, writeTranscript, type OutputFormat } from "../../outputs/index.ts";
+import { clientOf } from "../auth.ts";
+import { defaultCacheDir } from "../cache-dir.ts";
+import type { ServerConfig } from "../config.ts";
+import { RequestError } from "../errors.ts";
+import { sendEvents } from "../event-stream.ts";
+import { readForm } from "../forms.ts";
+import type { JobAudio, JobEvent, ServerContext } from "../service.ts";
+import type { UploadedForm } from "../uploads.ts";
+import { JOB_FORM, keptJobOptions } from "./form.ts";
+import { FINAL_NUMBER, failureOf, KeptJobs, type JobView, type NumberedEvent } from "./kept-jobs.ts";
+import { openLibsqlStore } from "./libsql-store.ts";
+import { MemoryStore, type JobRecord, type JobStore } from "./store.ts";
+
+/** How often what has ended long ago is forgotten, in ms. */
+const EXPIRE_MS = 60_000;
+
+const TYPES: Readonly<Record<OutputFormat, string>> = {
+  txt: "text/plain; charset=utf-8",
+  vtt: "text/vtt; charset=utf-8",
+  srt: "application/x-subrip; charset=utf-8",
+  tsv: "text/tab-separated-values; charset=utf-8",
+  json: "application/json; charset=utf-8",
+  lrc: "text/plain; charset=utf-8",
+  csv: "text/csv; charset=utf-8",
+  "json-full": "application/json; charset=utf-8",
+  ass: "text/x-ssa; charset=utf-8",
+};
+
+const PARAMS = z.object({ id: z.string().max(100) });
+const FORMAT = z.object({ format: z.enum(OUTPUT_FORMATS).default("json") });
+
+/** Adds the routes, and goes on with the jobs that an earlier server has left. */
+export async function jobs(app: FastifyInstance, context: ServerContext): Promise<void> {
+  const { service, uploads, config } = context;
+  const { store, folder } = await openStore(app, config, uploads.folder);
+  const kept = await KeptJobs.open({
+    service,
+    store,
+    folder,
+    ttlSeconds: config.jobTtl,
+    onError: (error) => app.log.error({ err: error }, "job store failed"),
+  });
+  if (kept.size > 0) app.log.info({ jobs: kept.size }, "going on with jobs of an earlier server");
+  const timer = setInterval(() => kept.expire(Date.now()), EXPIRE_MS).unref();
+  app.addHook("onClose", (_app, done) => {
+    clearInterval(timer);
+    kept.close();
+    done();
+  });
+
+  const tags = ["Jobs"];
+  app.post(
+    "/jobs",
+    {
+      schema: {
+        tags,
+        summary: "Transcribe a recording in the background",
+        description: "Fields as a form with a file, or as JSON with a url. Answers at once with the job's id.",
+        consumes: ["multipart/form-data", "application/json"],
+        body: JOB_FORM,
+      },
+    },
+    async (request, reply) => {
+      const client = clientOf(request);
+      service.assertRoom(client);
+      const form = request.isMultipart() ? await uploads.receive(request) : jsonForm(request.body);
+      try {
+        const fields = readForm(form, JOB_FORM);
+        const file = form.files.find(({ field }) => field === "file");
+        const audio = audioOf(file, fields.url);
+        const model = fields.model ?? service.models[0].id;
+        if (!service.models.some(({ id }) => id === model)) {
+          const names = service.models.map(({ id }) => id).join(", ");
+          throw new OptionError("model", `Unknown model "${model.slice(0, 200)}", expected one of ${names}`);
+        }
+        const record = await kept.add({ audio, options: keptJobOptions(fields), client, model });
+        if (file !== undefined) form.take(file);
+        const view = kept.view(record.id);
+        return await reply
+          .status(202)
+          .header("location", `/jobs/${record.id}`)
+          .send(view === undefined ? { id: record.id } : describe(view));
+      } finally {
+        await form.dispose();
+      }
+    },
+  );
+
+  app.get("/jobs/:id", { schema: { tags, summary: "How far a job is", params: PARAMS } }, (request) =>
+    describe(found(kept, request.params)),
+  );
+
+  app.get(
+    "/jobs/:id/events",
+    {
+      schema: {
+        tags,
+        summary: "A job's events as they happen",
+        description:
+          "Server-sent events: queued, started, progress, segment, done, failed, cancelled. After a cut the header " +
+          "Last-Event-ID resumes; a started event that comes again makes segments before it void.",
+        params: PARAMS,
+      },
+    },
+    (request, reply) => {
+      const { record } = found(kept, request.params);
+      const last = Number(request.headers["last-event-id"] ?? NaN);
+      // EventSource comes back after the end, until it is told that there is no more.
+      if (last >= FINAL_NUMBER) return reply.status(204).send();
+      return streamJob(reply, kept, record.id, Number.isFinite(last) ? last : -1);
+    },
+  );
+
+  app.get(
+    "/jobs/:id/result",
+    { schema: { tags, summary: "What a job has given", params: PARAMS, querystring: FORMAT } },
+    async (request, reply) => {
+      const { record, status } = found(kept, request.params);
+      if (status === "queued" || status === "running") {
+        void reply.header("retry-after", "2");
+        throw new RequestError(409, `The job is ${status}`, { code: "not_finished" });
+      }
+      if (record.failure !== null) {
+        throw new RequestError(422, record.failure.message, { code: record.failure.code ?? "failed" });
+      }
+      if (record.transcript === null) throw new RequestError(410, "The job was cancelled", { code: "cancelled" });
+      const { format } = request.query as z.output<typeof FORMAT>;
+      const text =
+        format === "json-full"
+          ? toJsonFull(record.transcript, { model: record.model, task: record.options.task ?? "transcribe" })
+          : writeTranscript(record.transcript, format);
+      return reply.type(TYPES[format]).send(text);
+    },
+  );
+
+  app.delete(
+    "/jobs/:id",
+    { schema: { tags, summary: "End a job and forget it", params: PARAMS } },
+    async (request, reply) => {
+      const { id } = request.params as z.output<typeof PARAMS>;
+      if (!(await kept.remove(id))) throw notFound();
+      return reply.status(204).send();
+    },
+  );
+}
+
+async function openStore(
+  app: FastifyInstance,
+  config: ServerConfig,
+  uploads: string,
+): Promise<{ store: JobStore; folder: string }> {
+  // Servers of one machine have stores of their own.
+  const folder = config.store ?? join(defaultCacheDir(), "jobs", String(config.port));
+  try {
+    const store = await openLibsqlStore(folder);
+    if (store !== null) return { store, folder: join(folder, "files") };
+    app.log.warn("libsql is not installed: jobs live in memory, and end with the server");
+  } catch (error) {
+    if (config.store !== undefined) throw error;
+    app.log.warn({ err: error }, "the job store cannot be used: jobs live in memory, and end with the server");
+  }
+  return { store: new MemoryStore(), folder: join(uploads, "jobs") };
+}
+
+function audioOf(file: UploadedForm["files"][number] | undefined, url: string | undefined): JobAudio {
+  if ((file === undefined) === (url === undefined)) {
+    throw new RequestError(400, "Give either a file or a url", { param: "file", code: "missing_required_parameter" });
+  }
+  if (file === undefined) return { kind: "url", url: url as string };
+  return { kind: "file", path: file.path, name: file.name, temporary: true };
+}
+
+/** A JSON object as if its fields were a form's. */
+function jsonForm(body: unknown): UploadedForm {
+  if (typeof body !== "object" || body === null || Array.isArray(body)) {
+    throw new RequestError(400, "Cannot read the request: expected a form or a JSON object", { code: "invalid_body" });
+  }
+  const fields = Object.entries(body)
+    .filter(([, value]) => value !== null && typeof value !== "object")
+    .map(([name, value]) => [name, [String(value)]] as const);
+  return { files: [], fields: new Map(fields), take: () => {}, dispose: () => Promise.resolve() };
+}
+
+function notFound(): RequestError {
+  return new RequestError(404, "There is no such job", { code: "job_not_found" });
+}
+
+function found(kept: KeptJobs, params: unknown): JobView {
+  const view = kept.view((params as z.output<typeof PARAMS>).id);
+  if (view === undefined) throw notFound();
+  return view;
+}
+
+/** A job as clients read it. */
+function describe({ record, status, position, queueSize, processedSeconds, duration }: JobView): object {
+  const time = (ms: number | null): string | null => (ms === null ? null : new Date(ms).toISOString());
+  return {
+    id: record.id,
+    status,
+    model: record.model,
+    name: record.name,
+    created_at: time(record.createdAt),
+    finished_at: time(record.finishedAt),
+    position,
+    queue_size: queueSize,
+    progress: { seconds: processedSeconds, duration },
+    seconds: record.seconds,
+    error: record.failure,
+    language: record.transcript?.language ?? null,
+    text: record.transcript?.text.trim() ?? null,
+  };
+}
+
+function streamJob(reply: FastifyReply, kept: KeptJobs, id: string, after: number): FastifyReply {
+  return sendEvents(reply, (sink) => {
+    const stop = kept.subscribe(id, after, ({ number, event }: NumberedEvent) => {
+      sink.send({ event: event.type, id: String(number), data: JSON.stringify(eventBody(event)) });
+      if (event.type === "done" || event.type === "failed" || event.type === "cancelled") sink.end();
+    });
+    // It ended, and was read to the end, before.
+    if (stop === undefined || isOver(kept.view(id)?.record)) sink.end();
+    return stop ?? (() => {});
+  });
+}
+
+function isOver(record: JobRecord | undefined): boolean {
+  return record === undefined || record.finishedAt !== null;
+}
+
+function eventBody(event: JobEvent): object {
+  switch (event.type) {
+    case "done":
+      return { seconds: event.seconds, transcript: event.transcript };
+    case "failed":
+      return { error: failureOf(event.error) };
+    case "segment":
+      return event.segment;
+    case "queued":
+      return { position: event.position, size: event.size };
+    case "progress":
+      return { seconds: event.seconds, duration: event.duration };
+    case "started":
+    case "cancelled":
+      return {};
+  }
+}

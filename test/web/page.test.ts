@@ -1,0 +1,371 @@
+/**
+ * The page in a real Chromium, against a server without a model: what a real one passes through too fast or too seldom.
+ * server.test.ts drives it against the real one.
+ */
+
+import { readdirSync, rmSync, statSync } from "node:fs";
+import { join } from "node:path";
+import type { Browser } from "playwright-core";
+import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished } from "vitest";
+import { samplePath } from "../helpers/samples.ts";
+import {
+  buildPage,
+  CHROMIUM,
+  download,
+  expectNoOverflow,
+  launch,
+  NO_CHROMIUM,
+  openPage,
+  playing,
+  shownText,
+  transcribe,
+  until,
+  watchSeeks,
+} from "./browser.ts";
+import { type MockServer, sentence, startMockServer, transcript, twoSentences } from "./mock-server.ts";
+
+const SAMPLE = samplePath("en-short.wav");
+/** Scripts and styles, in bytes before compression: what a phone parses before anything can be done. */
+const MAX_PAGE = 200_000;
+
+let browser: Browser;
+let server: MockServer;
+let folder: string;
+
+beforeAll(async () => {
+  if (CHROMIUM === null) return;
+  folder = await buildPage();
+  [browser, server] = await Promise.all([launch(), startMockServer({ page: folder })]);
+});
+
+afterAll(async () => {
+  await browser?.close();
+  await server?.close();
+  if (folder !== undefined) rmSync(folder, { recursive: true, force: true });
+});
+
+beforeEach((ctx) => {
+  if (CHROMIUM === null) return ctx.skip(NO_CHROMIUM);
+  Object.assign(server, { script: twoSentences, apiKey: null });
+  server.forms.length = 0;
+  server.deleted.length = 0;
+});
+
+async function open(options?: { width?: number }) {
+  const opened = await openPage(browser, server.url, options);
+  onTestFinished(() => opened.context.close());
+  return opened;
+}
+
+/** A script that stops where it is told to, until the test lets it go on. */
+function gate(): { opened: Promise<void>; open: () => void } {
+  let open = (): void => undefined;
+  const opened = new Promise<void>((resolve) => (open = resolve));
+  return { opened, open: () => open() };
+}
+
+describe("the page", () => {
+  it("stays small", () => {
+    const assets = join(folder, "assets");
+    const size = readdirSync(assets)
+      .filter((name) => /\.(js|css)$/.test(name))
+      .reduce((sum, name) => sum + statSync(join(assets, name)).size, 0);
+    expect(size).toBeLessThan(MAX_PAGE);
+  });
+
+  it("shows the place in the queue, then the progress and the text as they come, then the transcript", async () => {
+    const { page, complaints } = await open();
+    const [start, end] = [gate(), gate()];
+    const heard = [sentence(0, 0, "First things first."), sentence(1, 5, "Then the rest.")];
+    server.script = async (send) => {
+      send({ type: "queued", position: 2, size: 3 });
+      await start.opened;
+      send({ type: "started" });
+      send({ type: "segment", segment: heard[0] });
+      send({ type: "progress", seconds: 2.5, duration: 10 });
+      await end.opened;
+      send({ type: "segment", segment: heard[1] });
+      send({ type: "done", transcript: transcript(heard, 10), seconds: 1 });
+    };
+    await transcribe(page, SAMPLE);
+    await page.getByText("In the queue, 2 before you").first().waitFor();
+    start.open();
+    await page.getByText("Listening, 25 %").first().waitFor();
+    await page.getByText("0:02 of 0:10").waitFor();
+    await page.getByText("First things first.").waitFor();
+    const bar = page.getByRole("progressbar");
+    expect(await bar.getAttribute("aria-valuenow")).toBe("25");
+    end.open();
+    expect(await shownText(page)).toBe("First things first. Then the rest.");
+    expect(server.forms).toEqual([
+      { model: "nano", task: "transcribe", word_timestamps: "true", file: "en-short.wav" },
+    ]);
+    expect(complaints).toEqual([]);
+  });
+
+  it("asks for what was chosen, and remembers it", async () => {
+    const { page } = await open();
+    await page.getByText("To English").click();
+    await page.getByLabel("Spoken language").selectOption("German");
+    await page.getByText("Time every word").click();
+    await page.reload();
+    await page.getByLabel("Choose a recording", { exact: true }).setInputFiles(SAMPLE);
+    await page.getByRole("button", { name: "Translate", exact: true }).click();
+    await page.getByRole("list", { name: "Transcript" }).waitFor();
+    expect(server.forms).toEqual([
+      { model: "nano", task: "translate", language: "de", word_timestamps: "false", file: "en-short.wav" },
+    ]);
+  });
+
+  it("offers no languages for a model that knows one", async () => {
+    const { page } = await open();
+    await page.getByLabel("Model").selectOption("base.en");
+    expect(await page.getByLabel("Spoken language").isDisabled()).toBe(true);
+    await transcribe(page, SAMPLE);
+    await page.getByRole("list", { name: "Transcript" }).waitFor();
+    expect(server.forms[0]).toMatchObject({ model: "base.en", task: "transcribe" });
+  });
+
+  it("sends a link, and plays nothing that it does not have", async () => {
+    const { page } = await open();
+    await page.getByLabel("Link to a recording").fill("https://example.org/talks/opening.mp3");
+    await page.getByLabel("Link to a recording").press("Enter");
+    await page.getByRole("list", { name: "Transcript" }).waitFor();
+    expect(server.forms[0]).toMatchObject({ url: "https://example.org/talks/opening.mp3" });
+    expect(await page.getByLabel("Name").inputValue()).toBe("opening.mp3");
+    expect(await page.getByRole("group", { name: "Player" }).count()).toBe(0);
+    await page.getByText("The recording stays at its link").waitFor();
+  });
+
+  it("says what the server says, with the remedy, and tries again", async () => {
+    const { page } = await open();
+    server.script = (send) =>
+      send({ type: "failed", error: { message: 'Cannot read "x.wav": it is empty\nHint: record it again' } });
+    await transcribe(page, SAMPLE);
+    const alert = page.getByRole("alert");
+    await alert.getByText('Cannot read "x.wav": it is empty').waitFor();
+    await alert.getByText("Record it again").waitFor();
+    server.script = twoSentences;
+    await alert.getByRole("button", { name: "Try again" }).click();
+    await page.getByRole("list", { name: "Transcript" }).waitFor();
+  });
+
+  it("asks for the key of a server that wants one, and goes on with it", async () => {
+    server.apiKey = "secret";
+    const { page } = await open();
+    await page.getByLabel("API key").fill("secret");
+    await page.getByRole("button", { name: "Use this key" }).click();
+    await page.getByRole("option", { name: "nano" }).waitFor({ state: "attached" });
+    await transcribe(page, SAMPLE);
+    await page.getByRole("list", { name: "Transcript" }).waitFor();
+  });
+
+  it("cancels: the server forgets the job, and so does the history", async () => {
+    const { page } = await open();
+    server.script = (send) => send({ type: "queued", position: 5, size: 6 });
+    await transcribe(page, SAMPLE);
+    await page.getByText("5 before you").first().waitFor();
+    await page.getByRole("button", { name: "Cancel" }).click();
+    await page.getByRole("button", { name: "Choose a file" }).waitFor();
+    await until(() => server.deleted).toHaveLength(1);
+    expect(await page.getByRole("heading", { name: "Recent" }).count()).toBe(0);
+  });
+
+  it("finds its job again after it was closed, with the recording", async () => {
+    const { page } = await open();
+    const end = gate();
+    server.script = async (send, form) => {
+      send({ type: "queued", position: 1, size: 2 });
+      await end.opened;
+      await twoSentences(send, form);
+    };
+    await transcribe(page, SAMPLE);
+    await page.getByText("1 before you").first().waitFor();
+    await page.reload();
+    await page.getByText("1 before you").first().waitFor();
+    end.open();
+    await page.getByRole("list", { name: "Transcript" }).waitFor();
+    await page.getByRole("button", { name: "Play", exact: true }).waitFor();
+  });
+
+  it("says so if the job is gone", async () => {
+    const { page } = await open();
+    server.script = (send) => send({ type: "queued", position: 1, size: 2 });
+    await transcribe(page, SAMPLE);
+    await page.getByText("1 before you").first().waitFor();
+    server.forget();
+    await page.reload();
+    await page.getByRole("alert").getByText("no longer knows this transcription").waitFor();
+  });
+
+  it("keeps a history: opened, played, renamed, deleted", async () => {
+    const { page } = await open();
+    await transcribe(page, SAMPLE);
+    await page.getByLabel("Name").fill("Clara at the museum");
+    await page.getByLabel("Name").press("Enter");
+    await page.reload();
+    await page.getByRole("link", { name: "History" }).click();
+    await page.getByText("Clara at the museum").click();
+    await page.getByRole("list", { name: "Transcript" }).waitFor();
+    await page.getByRole("button", { name: "Play", exact: true }).waitFor();
+    await page.getByRole("link", { name: "History" }).click();
+    await page.getByRole("button", { name: "Delete Clara at the museum" }).click();
+    await page.getByText("Nothing here yet").waitFor();
+  });
+
+  it("follows the playing by word, and plays from a word that is clicked", async () => {
+    const { page } = await open();
+    await transcribe(page, SAMPLE);
+    const seeks = await watchSeeks(page);
+    await page.getByText("station", { exact: true }).click();
+    // The second word of a sentence from 2.5 s, one each 0.4 s.
+    await until(async () => (await seeks())[0]).toBeCloseTo(2.9);
+    expect((await playing(page)).isPaused).toBe(false);
+    await until(() => page.locator(".word.now").allInnerTexts()).toEqual(["museum."]);
+    expect(await page.locator("li[aria-current=true]").innerText()).toContain("The station is next to the museum.");
+  });
+
+  it("is used by keyboard alone", async () => {
+    const { page } = await open();
+    await transcribe(page, SAMPLE);
+    await page
+      .getByRole("button", { name: /^Play from/ })
+      .first()
+      .focus();
+    await page.keyboard.press("ArrowDown");
+    await page.keyboard.press("ArrowRight");
+    await page.keyboard.press("ArrowRight");
+    expect(await page.evaluate(() => document.activeElement?.textContent)).toBe("station");
+    const seeks = await watchSeeks(page);
+    await page.keyboard.press("Enter");
+    await until(async () => (await seeks())[0]).toBeCloseTo(2.9);
+    await page.keyboard.press("k");
+    await until(async () => (await playing(page)).isPaused).toBe(true);
+    await page.keyboard.press("Home");
+    await page.keyboard.press("j");
+    await page.keyboard.press("j");
+    expect((await playing(page)).time).toBe(0);
+    await page.keyboard.press("/");
+    await page.keyboard.type("the");
+    await page.getByText("1 of 2").waitFor();
+    await page.keyboard.press("Enter");
+    await page.getByText("2 of 2").waitFor();
+    await page.keyboard.press("Escape");
+    await page.keyboard.press("d");
+    expect(await page.evaluate(() => document.activeElement?.getAttribute("role"))).toBe("menuitem");
+    await page.keyboard.press("Escape");
+    await page.keyboard.press("?");
+    await page.getByRole("dialog", { name: "Keys" }).waitFor();
+  });
+
+  it("paints what is searched for over the words", async () => {
+    const { page } = await open();
+    await transcribe(page, SAMPLE);
+    await page.getByLabel("Search in the transcript").fill("next to");
+    const painted = () =>
+      page.evaluate(() => [...(CSS.highlights.get("found-current") ?? [])].map((range) => range.toString()));
+    await until(painted).toEqual(["next to"]);
+    await page.getByLabel("Search in the transcript").fill("nowhere");
+    await page.getByText("none", { exact: true }).waitFor();
+    await until(painted).toEqual([]);
+  });
+
+  it("keeps edits, downloads them in every format, and takes them back", async () => {
+    const { page } = await open();
+    await transcribe(page, SAMPLE);
+    await page.getByRole("button", { name: "Edit" }).click();
+    await page.getByLabel(/^Text at 0 seconds/).fill("Clara likes to dance.");
+    await page.getByLabel(/^Text at 0 seconds/).press("Enter");
+    await page.getByRole("button", { name: "Done" }).click();
+    expect(await shownText(page)).toBe("Clara likes to dance. The station is next to the museum.");
+    expect(await download(page, "txt")).toEqual({
+      name: "en-short.txt",
+      text: "Clara likes to dance.\nThe station is next to the museum.\n",
+    });
+    expect((await download(page, "srt")).text).toBe(
+      "1\n00:00:00,300 --> 00:00:01,900\nClara likes to dance.\n\n" +
+        "2\n00:00:02,500 --> 00:00:05,300\nThe station is next to the museum.\n\n",
+    );
+    expect((await download(page, "vtt")).text).toMatch(/^WEBVTT\n\n00:00.300 --> 00:01.900\nClara likes to dance\.\n/);
+    expect((await download(page, "tsv")).text).toBe(
+      "start\tend\ttext\n300\t1900\tClara likes to dance.\n2500\t5300\tThe station is next to the museum.\n",
+    );
+    const json = JSON.parse((await download(page, "json")).text) as { segments: { words: { word: string }[] }[] };
+    expect(json.segments[0].words.map(({ word }) => word)).toEqual([" Clara", " likes", " to", " dance."]);
+    for (const extension of ["csv", "lrc", "ass"]) {
+      expect((await download(page, extension)).text).toContain("dance.");
+    }
+    await page.reload();
+    await page.getByRole("button", { name: "en-short.wav" }).first().click();
+    expect(await shownText(page)).toContain("Clara likes to dance.");
+    await page.getByRole("button", { name: "undo all changes" }).click();
+    expect(await shownText(page)).toContain("Clara likes to sing.");
+  });
+
+  it("records from the microphone and sends the recording", async () => {
+    const { page } = await open();
+    await page.getByRole("button", { name: "Record", exact: true }).click();
+    await page.getByText("0:01").waitFor();
+    await page.getByRole("button", { name: "Stop", exact: true }).click();
+    await page.getByRole("region", { name: "Recording" }).getByRole("button", { name: "Transcribe" }).click();
+    await page.getByRole("list", { name: "Transcript" }).waitFor();
+    expect(server.forms[0]["file"]).toMatch(/^Recording .*\.webm$/);
+  });
+
+  it("says why there is no microphone", async () => {
+    const { page } = await open();
+    await page.evaluate(() => {
+      navigator.mediaDevices.getUserMedia = () => Promise.reject(new DOMException("", "NotAllowedError"));
+    });
+    await page.getByRole("button", { name: "Record", exact: true }).click();
+    await page.getByRole("alert").getByText("not allowed for this page").waitFor();
+  });
+
+  it("shows live captions, what may change lighter than what is said, and keeps them with their sound", async () => {
+    const { page, complaints } = await open();
+    await page.getByRole("link", { name: "Live" }).click();
+    await page.getByRole("button", { name: "Start" }).click();
+    const captions = page.getByRole("log", { name: "Captions" });
+    await captions.getByText("it was a quiet").waitFor();
+    await until(() => captions.locator(".partial").innerText()).not.toBe("");
+    await page.getByRole("button", { name: "Stop", exact: true }).click();
+    await page.getByRole("button", { name: "Open as transcript" }).click();
+    expect(await shownText(page)).toMatch(/^it was a quiet/);
+    const seeks = await watchSeeks(page);
+    await page.getByText("quiet", { exact: true }).click();
+    await until(async () => (await seeks())[0]).toBeCloseTo(1.5);
+    expect(complaints).toEqual([]);
+  });
+
+  it.each(["light", "dark"] as const)("fits a phone, %s", async (colorScheme) => {
+    const { page } = await open({ width: 360 });
+    await page.emulateMedia({ colorScheme });
+    await expectNoOverflow(page);
+    await transcribe(page, SAMPLE);
+    await page.getByRole("list", { name: "Transcript" }).waitFor();
+    await expectNoOverflow(page);
+    await page.getByRole("button", { name: "Edit" }).click();
+    await expectNoOverflow(page);
+    await page.getByRole("button", { name: "New" }).click();
+    const message = `Cannot read "${"a-very-long-name".repeat(9)}.wav": it is empty`;
+    server.script = (send) => send({ type: "failed", error: { message } });
+    await transcribe(page, SAMPLE);
+    await page.getByRole("alert").waitFor();
+    await expectNoOverflow(page);
+    await page.getByRole("link", { name: "Live" }).click();
+    await expectNoOverflow(page);
+    await page.getByRole("link", { name: "History" }).click();
+    await expectNoOverflow(page);
+    const background = await page.evaluate(() => getComputedStyle(document.documentElement).backgroundColor);
+    const light = Number(/\d+/.exec(background)?.[0]) > 127;
+    expect(light).toBe(colorScheme === "light");
+    // The choice of a person goes before the system's, also after a reload.
+    const toggle = page.getByRole("button", { name: /^Colours/ });
+    await toggle.click();
+    if (colorScheme === "light") await toggle.click();
+    const chosen = await page.evaluate(() => document.documentElement.dataset["theme"]);
+    expect(chosen).toBe(colorScheme === "light" ? "dark" : "light");
+    await page.reload();
+    expect(await page.evaluate(() => document.documentElement.dataset["theme"])).toBe(chosen);
+  });
+});

@@ -1,0 +1,334 @@
+/**
+ * All that the page says to the server: models, jobs (upload, events, delete) and the socket of live captions. Nothing
+ * else in the page knows an address or the shape of an answer.
+ */
+
+import type { Segment, Transcript } from "../../src/transcription/transcript.ts";
+import { parseEventStream } from "./lib/event-stream.ts";
+
+export type { Segment, Transcript, Word } from "../../src/transcription/transcript.ts";
+
+export type Task = "transcribe" | "translate";
+
+export interface Model {
+  readonly id: string;
+  readonly isMultilingual: boolean;
+}
+
+export interface JobOptions {
+  readonly model?: string | undefined;
+  readonly task: Task;
+  /** Code; undefined to let the model hear which it is. */
+  readonly language?: string | undefined;
+  /** Whether every word gets its time. */
+  readonly hasWordTimes: boolean;
+}
+
+export type JobSource =
+  | { readonly kind: "file"; readonly file: Blob; readonly name: string }
+  | { readonly kind: "url"; readonly url: string };
+
+export type JobEvent =
+  | { readonly type: "queued"; readonly position: number; readonly size: number }
+  /** Seen again if the job had to begin anew: segments before it are void. */
+  | { readonly type: "started" }
+  | { readonly type: "progress"; readonly seconds: number; readonly duration: number | null }
+  | { readonly type: "segment"; readonly segment: Segment }
+  | { readonly type: "done"; readonly transcript: Transcript; readonly seconds: number }
+  | { readonly type: "failed"; readonly error: { readonly message: string } }
+  | { readonly type: "cancelled" };
+
+/** What went wrong, in words for the person at the page, and what can be done about it. */
+export class ApiError extends Error {
+  override readonly name = "ApiError";
+  constructor(
+    message: string,
+    readonly hint: string | undefined,
+    /** Of the answer; 0 where there was none. */
+    readonly status: number,
+  ) {
+    super(message);
+  }
+}
+
+/** Splits a message of the server at the line that says what to do. */
+export function splitHint(text: string): { message: string; hint: string | undefined } {
+  const [message, ...rest] = text.split(/\n\s*Hint:\s*/);
+  const hint = rest.join(" ").trim();
+  return { message: message.trim(), hint: hint === "" ? undefined : `${hint[0].toUpperCase()}${hint.slice(1)}` };
+}
+
+const KEY = "sotto.key";
+
+/** The server's API key, where it wants one. */
+export const apiKey = {
+  get: (): string => localStorage.getItem(KEY) ?? "",
+  set: (value: string): void => (value === "" ? localStorage.removeItem(KEY) : localStorage.setItem(KEY, value)),
+};
+
+function authorization(): Record<string, string> {
+  const key = apiKey.get();
+  return key === "" ? {} : { authorization: `Bearer ${key}` };
+}
+
+function address(path: string): URL {
+  return new URL(path, document.baseURI);
+}
+
+const UNREACHABLE = new ApiError(
+  "The server does not answer",
+  "Check that it is still running and that you are online, then try again.",
+  0,
+);
+
+/** An answer that is not a success as an error in words. */
+function failure(status: number, body: string, retryAfter: string | null): ApiError {
+  let said: { message: string; hint: string | undefined } | undefined;
+  try {
+    const { error } = JSON.parse(body) as { error?: { message?: unknown } | string };
+    const text = typeof error === "string" ? error : error?.message;
+    if (typeof text === "string") said = splitHint(text);
+  } catch {
+    // Not the server's own words: a proxy's page, or nothing.
+  }
+  const seconds = Number(retryAfter);
+  const later =
+    seconds > 0 ? `Try again in ${seconds === 1 ? "a second" : `${Math.ceil(seconds)} seconds`}.` : undefined;
+  switch (status) {
+    case 401:
+    case 403:
+      return new ApiError(said?.message ?? "The server asks for a key", "Enter the API key of this server.", status);
+    case 413:
+      return new ApiError(
+        said?.message ?? "The file is larger than this server takes",
+        said?.hint ?? "Cut it in parts, or send only its audio track.",
+        status,
+      );
+    case 429:
+    case 503:
+      return new ApiError(
+        said?.message ?? "The server is busy",
+        later ?? said?.hint ?? "Wait a little, then try again.",
+        status,
+      );
+    default:
+      return new ApiError(
+        said?.message ?? `The server answered with status ${status}`,
+        said?.hint ?? (status >= 500 ? "Try again; if it stays so, look at the server's log." : undefined),
+        status,
+      );
+  }
+}
+
+async function request(path: string, init: RequestInit = {}): Promise<Response> {
+  let response: Response;
+  try {
+    response = await fetch(address(path), { ...init, headers: { ...authorization(), ...init.headers } });
+  } catch (error) {
+    if (init.signal?.aborted === true) throw error;
+    throw UNREACHABLE;
+  }
+  if (!response.ok) throw failure(response.status, await response.text(), response.headers.get("retry-after"));
+  return response;
+}
+
+/** The models that the server has loaded; the first is its default. */
+export async function listModels(): Promise<Model[]> {
+  const { data } = (await (await request("v1/models")).json()) as {
+    data: { id: string; is_multilingual?: boolean; multilingual?: boolean; isMultilingual?: boolean }[];
+  };
+  return data.map(({ id, ...rest }) => ({
+    id,
+    isMultilingual: rest.is_multilingual ?? rest.multilingual ?? rest.isMultilingual ?? !id.endsWith(".en"),
+  }));
+}
+
+/**
+ * Hands a recording or a link to the server.
+ *
+ * @param onSent told the share of the file that has been sent, 0 to 1
+ * @returns the id of the job
+ * @throws {ApiError}
+ */
+export async function submitJob(
+  source: JobSource,
+  options: JobOptions,
+  { onSent, signal }: { onSent?: (share: number) => void; signal?: AbortSignal } = {},
+): Promise<string> {
+  const form = new FormData();
+  // Fields before the file: the server reads the form as it arrives.
+  if (options.model !== undefined) form.append("model", options.model);
+  form.append("task", options.task);
+  if (options.language !== undefined) form.append("language", options.language);
+  form.append("word_timestamps", String(options.hasWordTimes));
+  if (source.kind === "url") form.append("url", source.url);
+  else form.append("file", source.file, source.name);
+  // fetch() cannot say how much of a body has been sent.
+  const body = await new Promise<string>((resolve, reject) => {
+    const xhr = new XMLHttpRequest();
+    xhr.open("POST", address("jobs"));
+    for (const [name, value] of Object.entries(authorization())) xhr.setRequestHeader(name, value);
+    xhr.upload.onprogress = ({ loaded, total }) => onSent?.(total > 0 ? loaded / total : 0);
+    xhr.onload = () => {
+      if (xhr.status >= 200 && xhr.status < 300) resolve(xhr.responseText);
+      else reject(failure(xhr.status, xhr.responseText, xhr.getResponseHeader("retry-after")));
+    };
+    xhr.onerror = () => reject(UNREACHABLE);
+    xhr.onabort = () => reject(new DOMException("Cancelled", "AbortError"));
+    signal?.addEventListener("abort", () => xhr.abort());
+    xhr.send(form);
+  });
+  return (JSON.parse(body) as { id: string }).id;
+}
+
+/** Times the page tries to get back to a job after the line dropped: about a minute, waits doubled. */
+const MAX_RECONNECTS = 6;
+
+/**
+ * Follows a job to its end, over dropped connections. The server tells each listener the past first, so after a drop
+ * all events are seen again, from "queued" and "started" on.
+ *
+ * @throws {ApiError} if the job is not known (any more), or the server cannot be reached
+ */
+export async function followJob(id: string, onEvent: (event: JobEvent) => void, signal: AbortSignal): Promise<void> {
+  for (let drops = 0; ; drops++) {
+    try {
+      const response = await request(`jobs/${encodeURIComponent(id)}/events`, {
+        headers: { accept: "text/event-stream" },
+        signal,
+      });
+      if (response.body !== null) {
+        for await (const { event, data } of parseEventStream(response.body)) {
+          drops = 0;
+          const parsed = readJobEvent(event, data);
+          if (parsed === undefined) continue;
+          onEvent(parsed);
+          if (parsed.type === "done" || parsed.type === "failed" || parsed.type === "cancelled") return;
+        }
+      }
+    } catch (error) {
+      if (signal.aborted) throw error;
+      if (error instanceof ApiError && error.status !== 0) throw error;
+    }
+    if (drops >= MAX_RECONNECTS) throw UNREACHABLE;
+    await new Promise((resolve) => setTimeout(resolve, 1000 * 2 ** drops));
+    signal.throwIfAborted();
+  }
+}
+
+/** An event by its name and its JSON; undefined for one that this page does not know. */
+function readJobEvent(type: string, data: string): JobEvent | undefined {
+  const body = JSON.parse(data) as object;
+  switch (type) {
+    case "segment":
+      return { type, segment: body as Segment };
+    case "queued":
+    case "started":
+    case "progress":
+    case "done":
+    case "failed":
+    case "cancelled":
+      return { ...body, type } as JobEvent;
+    default:
+      return undefined;
+  }
+}
+
+/** Stops a job and has the server forget it. A job that it does not know is none to stop. */
+export async function deleteJob(id: string): Promise<void> {
+  try {
+    await request(`jobs/${encodeURIComponent(id)}`, { method: "DELETE", keepalive: true });
+  } catch (error) {
+    if (!(error instanceof ApiError) || error.status !== 404) throw error;
+  }
+}
+
+/** A word goes by either name. */
+interface WireWord {
+  readonly text?: string;
+  readonly word?: string;
+  readonly start: number;
+  readonly end: number;
+}
+
+export interface LiveWord {
+  readonly text: string;
+  readonly start: number;
+  readonly end: number;
+}
+
+export type LiveEvent =
+  | { readonly type: "ready" }
+  | { readonly type: "partial"; readonly text: string }
+  | { readonly type: "commit"; readonly text: string; readonly words: readonly LiveWord[] }
+  /** `language`: a code; null if nothing was understood. */
+  | { readonly type: "final"; readonly language?: string | null }
+  | { readonly type: "error"; readonly message: string };
+
+/** A line to the server's live captions: samples in, events out. */
+export class LiveSocket {
+  private readonly socket: WebSocket;
+  /** Samples from before the line was open. */
+  private waiting: ArrayBuffer[] = [];
+
+  constructor(
+    start: { language?: string | undefined; task: Task; model?: string | undefined },
+    onEvent: (event: LiveEvent) => void,
+    onClose: (error: ApiError | undefined) => void,
+  ) {
+    const url = address("live");
+    url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
+    const key = apiKey.get();
+    if (key !== "") url.searchParams.set("api_key", key);
+    this.socket = new WebSocket(url);
+    this.socket.binaryType = "arraybuffer";
+    let opened = false;
+    this.socket.onopen = () => {
+      opened = true;
+      this.socket.send(JSON.stringify({ type: "start", ...start }));
+      for (const samples of this.waiting) this.socket.send(samples);
+      this.waiting = [];
+    };
+    this.socket.onmessage = ({ data }) => {
+      if (typeof data !== "string") return;
+      const event = JSON.parse(data) as LiveEvent & { error?: { message?: string } };
+      if (event.type === "error") {
+        onEvent({ type: "error", message: event.error?.message ?? event.message ?? "The server gave up" });
+      } else if (event.type === "commit") {
+        onEvent({
+          ...event,
+          words: event.words.map((word: WireWord) => ({ ...word, text: word.text ?? word.word ?? "" })),
+        });
+      } else onEvent(event);
+    };
+    this.socket.onclose = ({ code, reason }) => {
+      if (code === 1000 || code === 1005) onClose(undefined);
+      else if (code === 1006)
+        onClose(
+          opened
+            ? new ApiError("The line to the server dropped", "Press Start to go on; the captions so far are kept.", 0)
+            : UNREACHABLE,
+        );
+      else {
+        const { message, hint } = splitHint(reason === "" ? `The server ended the captions (code ${code})` : reason);
+        onClose(new ApiError(message, hint ?? (code === 1013 ? "Wait a little, then try again." : undefined), code));
+      }
+    };
+  }
+
+  /** Samples: 16-bit, mono, 16 kHz. */
+  send(samples: ArrayBuffer): void {
+    if (this.socket.readyState === WebSocket.OPEN) this.socket.send(samples);
+    else if (this.socket.readyState === WebSocket.CONNECTING) this.waiting.push(samples);
+  }
+
+  /** No more samples: the server says what is left and closes. */
+  end(): void {
+    if (this.socket.readyState === WebSocket.OPEN) this.socket.send(JSON.stringify({ type: "end" }));
+    else this.socket.close();
+  }
+
+  close(): void {
+    this.socket.close();
+  }
+}

@@ -1,0 +1,140 @@
+/** The page's one state: which part is shown, what the server offers, choices, history, and what is under way. */
+
+import { ApiError, type JobOptions, listModels, type Model, type Task } from "./api.ts";
+import { type Entry, History } from "./lib/history.ts";
+import { LiveCaptions } from "./live.svelte.ts";
+import { Player } from "./player.svelte.ts";
+import { type Failure, Session } from "./session.svelte.ts";
+
+export type View = "transcribe" | "live" | "history";
+export type Theme = "system" | "light" | "dark";
+
+/** What a person chose, kept for the next time. */
+interface Choices {
+  task: Task;
+  /** "" to let the model hear. */
+  language: string;
+  model: string;
+  words: boolean;
+}
+
+const CHOICES = "sotto.choices";
+const THEME = "sotto.theme";
+const DEFAULTS: Choices = { task: "transcribe", language: "", model: "", words: true };
+
+class App {
+  view = $state<View>("transcribe");
+  models = $state.raw<readonly Model[]>([]);
+  serverFailure = $state.raw<Failure | null>(null);
+  choices = $state<Choices>(DEFAULTS);
+  theme = $state<Theme>("system");
+  entries = $state.raw<readonly Entry[]>([]);
+  history = $state.raw<History | null>(null);
+  isHistoryOff = $state(false);
+  isHelpOpen = $state(false);
+  isKeyOpen = $state(false);
+  /** Said to everyone for a moment, and by screen readers. */
+  notice = $state("");
+  readonly player = new Player();
+  readonly live = new LiveCaptions();
+  readonly session = new Session(
+    () => this.history,
+    () => void this.loadHistory(),
+    () => (this.isKeyOpen = true),
+  );
+  private noticeTimer: ReturnType<typeof setTimeout> | undefined;
+
+  get model(): Model | undefined {
+    return this.models.find(({ id }) => id === this.choices.model) ?? this.models[0];
+  }
+
+  /** As the server is asked. */
+  get jobOptions(): JobOptions {
+    const { task, language, words } = this.choices;
+    const isMultilingual = this.model?.isMultilingual !== false;
+    return {
+      model: this.model?.id,
+      task: isMultilingual ? task : "transcribe",
+      language: isMultilingual && language !== "" ? language : undefined,
+      hasWordTimes: words,
+    };
+  }
+
+  async begin(): Promise<void> {
+    this.restoreChoices();
+    this.route();
+    window.addEventListener("hashchange", () => this.route());
+    await Promise.all([this.loadModels(), this.openHistory()]);
+    const left = this.entries.find(({ jobId }) => jobId !== undefined);
+    if (left !== undefined && this.session.phase === "idle") await this.session.resume(left);
+  }
+
+  go(view: View): void {
+    location.hash = view === "transcribe" ? "#/" : `#/${view}`;
+  }
+
+  say(notice: string): void {
+    this.notice = notice;
+    clearTimeout(this.noticeTimer);
+    this.noticeTimer = setTimeout(() => (this.notice = ""), 4000);
+  }
+
+  setTheme(theme: Theme): void {
+    this.theme = theme;
+    const { dataset } = document.documentElement;
+    if (theme === "system") {
+      delete dataset["theme"];
+      localStorage.removeItem(THEME);
+    } else {
+      dataset["theme"] = theme;
+      localStorage.setItem(THEME, theme);
+    }
+  }
+
+  saveChoices(): void {
+    localStorage.setItem(CHOICES, JSON.stringify(this.choices));
+  }
+
+  async loadModels(): Promise<void> {
+    try {
+      this.models = await listModels();
+      this.serverFailure = null;
+    } catch (error) {
+      if (!(error instanceof ApiError)) throw error;
+      if (error.status === 401) this.isKeyOpen = true;
+      this.serverFailure = error;
+    }
+  }
+
+  async loadHistory(): Promise<void> {
+    if (this.history !== null) this.entries = await this.history.list();
+  }
+
+  private async openHistory(): Promise<void> {
+    try {
+      this.history = await History.open();
+      await this.loadHistory();
+    } catch {
+      this.isHistoryOff = true;
+    }
+  }
+
+  private route(): void {
+    const name = location.hash.replace(/^#\/?/, "");
+    this.view = name === "live" || name === "history" ? name : "transcribe";
+    if (this.view !== "live" && this.live.isActive) this.live.stop();
+    if (this.view !== "transcribe") this.player.pause();
+  }
+
+  private restoreChoices(): void {
+    const theme = localStorage.getItem(THEME);
+    if (theme === "light" || theme === "dark") this.theme = theme;
+    try {
+      this.choices = { ...DEFAULTS, ...(JSON.parse(localStorage.getItem(CHOICES) ?? "{}") as Partial<Choices>) };
+    } catch {
+      // Written by another page: the defaults hold.
+    }
+  }
+}
+
+export const app = new App();

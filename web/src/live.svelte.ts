@@ -1,0 +1,171 @@
+/** Live captions under way: microphone, worklet, socket, and the text so far. Text that is committed never changes. */
+
+import { type ApiError, LiveSocket, type LiveEvent, type LiveWord, splitHint, type Task } from "./api.ts";
+import { TARGET_RATE } from "./lib/downsampler.ts";
+import { closeMicrophone, MicrophoneError, openMicrophone } from "./lib/microphone.ts";
+import { toWav } from "./lib/wav.ts";
+import workletUrl from "./pcm-worklet.ts?worker&url";
+
+/** The longest recording of captions that is kept, in bytes: half an hour. */
+const MAX_RECORDING = 30 * 60 * TARGET_RATE * 2;
+
+export class LiveCaptions {
+  state = $state<"idle" | "starting" | "listening" | "ending">("idle");
+  stream = $state.raw<MediaStream | null>(null);
+  /** Committed text, a paragraph for each utterance. */
+  paragraphs = $state<string[]>([]);
+  /** What the model makes of the last seconds, and may change. */
+  partial = $state("");
+  seconds = $state(0);
+  failure = $state.raw<{ message: string; hint: string | undefined } | null>(null);
+  words: LiveWord[] = [];
+  /** Code, once the model has heard which it is. */
+  language = "";
+  private recording: ArrayBuffer[] = [];
+  private recordedBytes = 0;
+  /** Seconds of sound that were sent by earlier starts: the server counts from 0 each time. */
+  private offset = 0;
+  private isNewParagraph = true;
+  private context: AudioContext | null = null;
+  private socket: LiveSocket | null = null;
+
+  get isActive(): boolean {
+    return this.state !== "idle";
+  }
+
+  get isEmpty(): boolean {
+    return this.paragraphs.length === 0 && this.partial === "";
+  }
+
+  /** The recording, if it is not too long to be kept. */
+  get audio(): Blob | null {
+    return this.recordedBytes <= MAX_RECORDING && this.recordedBytes > 0 ? toWav(this.recording, TARGET_RATE) : null;
+  }
+
+  async start(options: { language?: string | undefined; task: Task; model?: string | undefined }): Promise<void> {
+    this.failure = null;
+    this.state = "starting";
+    this.offset = this.seconds;
+    this.isNewParagraph = true;
+    try {
+      this.stream = await openMicrophone();
+      const context = new AudioContext();
+      this.context = context;
+      await context.audioWorklet.addModule(workletUrl);
+      const worklet = new AudioWorkletNode(context, "pcm", { numberOfOutputs: 0 });
+      const socket = new LiveSocket(
+        options,
+        (event) => this.take(event),
+        (error) => this.closed(error),
+      );
+      this.socket = socket;
+      worklet.port.onmessage = ({ data }: MessageEvent<ArrayBuffer>) => {
+        if (this.state !== "listening") return;
+        socket.send(data);
+        this.seconds += data.byteLength / 2 / TARGET_RATE;
+        this.recordedBytes += data.byteLength;
+        if (this.recordedBytes <= MAX_RECORDING) this.recording.push(data);
+        else this.recording = [];
+      };
+      context.createMediaStreamSource(this.stream).connect(worklet);
+      await context.resume();
+      this.state = "listening";
+    } catch (error) {
+      this.release();
+      this.socket?.close();
+      this.state = "idle";
+      this.failure =
+        error instanceof MicrophoneError
+          ? { message: error.message, hint: error.hint }
+          : { message: "Live captions cannot start", hint: error instanceof Error ? error.message : undefined };
+    }
+  }
+
+  /** No more sound; the last words come, then the line closes. */
+  stop(): void {
+    if (this.state !== "listening") return;
+    this.state = "ending";
+    this.release();
+    this.socket?.end();
+  }
+
+  clear(): void {
+    this.paragraphs = [];
+    this.partial = "";
+    this.words = [];
+    this.language = "";
+    this.recording = [];
+    this.recordedBytes = 0;
+    this.seconds = 0;
+    this.offset = 0;
+    this.failure = null;
+  }
+
+  /** Leaves at once, as when the page turns to something else. */
+  abandon(): void {
+    this.release();
+    this.socket?.close();
+    this.state = "idle";
+  }
+
+  private take(event: LiveEvent): void {
+    switch (event.type) {
+      case "partial":
+        this.partial = event.text;
+        break;
+      case "commit": {
+        this.partial = "";
+        const { offset } = this;
+        this.words.push(
+          ...event.words.map(({ text, start, end }) => ({ text, start: start + offset, end: end + offset })),
+        );
+        const text = event.text;
+        if (this.isNewParagraph || this.paragraphs.length === 0) this.paragraphs.push(text.trimStart());
+        else {
+          const last = this.paragraphs.length - 1;
+          const isSpaced = /^\s/.test(text) || /^[.,!?;:]/.test(text) || text === "";
+          this.paragraphs[last] += isSpaced || !/\w$/.test(this.paragraphs[last]) ? text : ` ${text}`;
+        }
+        if (text.trim() !== "") this.isNewParagraph = false;
+        break;
+      }
+      case "final":
+        this.partial = "";
+        this.isNewParagraph = true;
+        if (this.language === "") this.language = event.language ?? "";
+        break;
+      case "error":
+        this.failure = splitHint(event.message);
+        break;
+      case "ready":
+        break;
+      default:
+      // A newer server says more: not for this page.
+    }
+  }
+
+  private closed(error: ApiError | undefined): void {
+    this.release();
+    this.partial = "";
+    this.socket = null;
+    if (this.state === "idle") return;
+    const isExpected = this.state === "ending";
+    this.state = "idle";
+    if (this.failure !== null) return;
+    if (error !== undefined && !(isExpected && error.status === 0)) {
+      this.failure = { message: error.message, hint: error.hint };
+    } else if (error === undefined && !isExpected) {
+      this.failure = {
+        message: "The server ended the captions",
+        hint: "Press Start to go on; the text so far is kept.",
+      };
+    }
+  }
+
+  private release(): void {
+    if (this.stream !== null) closeMicrophone(this.stream);
+    this.stream = null;
+    void this.context?.close();
+    this.context = null;
+  }
+}
