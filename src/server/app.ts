@@ -26,6 +26,7 @@ import {
   type FastifyRequest,
 } from "fastify";
 import { jsonSchemaTransform, serializerCompiler, validatorCompiler } from "fastify-type-provider-zod";
+import type { WebSocket } from "ws";
 import { keyCheck } from "./auth.ts";
 import type { ServerConfig } from "./config.ts";
 import { errorAnswer, errorBody, RequestError } from "./errors.ts";
@@ -33,6 +34,7 @@ import { isFormSchema } from "./forms.ts";
 import { gradio } from "./gradio/index.ts";
 import { jobs } from "./jobs/index.ts";
 import { live } from "./live/index.ts";
+import { MAX_MESSAGE_BYTES } from "./live/limits.ts";
 import type { ServerMetrics } from "./metrics.ts";
 import { openai } from "./openai/index.ts";
 import type { ServerContext, ServerPlugin } from "./service.ts";
@@ -40,9 +42,6 @@ import { whisperCpp } from "./whisper-cpp/index.ts";
 
 /** JSON bodies are names and flags; audio goes by multipart. */
 const MAX_JSON_BYTES = 1 << 20;
-
-/** A frame of audio is some kilobytes. */
-const MAX_FRAME_BYTES = 1 << 20;
 
 /** What the page needs: itself, recordings that it holds, and the server. TLS is the proxy's, so nothing is upgraded. */
 const CONTENT_SECURITY_POLICY = {
@@ -150,7 +149,7 @@ async function registerShared(app: FastifyInstance, config: ServerConfig): Promi
     });
   }
   await app.register(multipart, { throwFileSizeLimit: false });
-  await app.register(websocket, { options: { maxPayload: MAX_FRAME_BYTES } });
+  await app.register(websocket, { options: { maxPayload: MAX_MESSAGE_BYTES }, errorHandler: answerSocketError });
   await app.register(swagger, {
     openapi: {
       info: {
@@ -190,7 +189,7 @@ function registerOpen(app: FastifyInstance, { service, metrics }: AppOptions): v
 }
 
 async function registerProtocols(scope: FastifyInstance, options: AppOptions): Promise<void> {
-  const { service, config, uploads } = options;
+  const { service, config, uploads, videos } = options;
   const check = keyCheck(config.apiKeys);
   scope.addHook("onRequest", (request, _reply, done) => {
     try {
@@ -201,7 +200,7 @@ async function registerProtocols(scope: FastifyInstance, options: AppOptions): P
     }
   });
   for (const plugin of options.plugins ?? PROTOCOLS) {
-    await scope.register(async (own) => plugin(own, { service, config, uploads }));
+    await scope.register(async (own) => plugin(own, { service, config, uploads, videos }));
   }
 }
 
@@ -224,6 +223,17 @@ function answerError(error: unknown, request: FastifyRequest, reply: FastifyRepl
   if (answer.retryAfterSeconds !== null) void reply.header("retry-after", String(answer.retryAfterSeconds));
   if (answer.status === 401) void reply.header("www-authenticate", "Bearer");
   return reply.status(answer.status).type("application/json; charset=utf-8").send(errorBody(answer));
+}
+
+/** Broken frames and broken connections are the client's, and end by themselves (live/connection.ts); all else is a fault. */
+function answerSocketError(error: Error, socket: WebSocket, request: FastifyRequest): void {
+  const { code = "", syscall } = error as NodeJS.ErrnoException;
+  if (code.startsWith("WS_ERR_") || syscall !== undefined) {
+    request.log.info({ code, reason: error.message }, "live connection broken");
+    return;
+  }
+  request.log.error({ err: error }, "live connection failed");
+  socket.terminate();
 }
 
 /** Without the query, which may hold a key. */

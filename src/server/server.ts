@@ -11,6 +11,7 @@ import type { ServerConfig } from "./config.ts";
 import { ServerMetrics } from "./metrics.ts";
 import { PipelineService } from "./transcription-service.ts";
 import { Uploads } from "./uploads.ts";
+import { VideoDownloads } from "./video-site.ts";
 
 export interface ServerStartOptions {
   /** Where the log goes, a line of JSON an entry; default standard error. */
@@ -67,9 +68,12 @@ export async function startServer(config: ServerConfig, options: ServerStartOpti
     await uploads?.close();
   };
   try {
-    service = await PipelineService.load(
-      config,
-      {
+    uploads = await Uploads.open({ parent: config.uploadDir, maxBytes: config.maxUploadBytes });
+    const videos = new VideoDownloads({ ...config, folder: uploads.folder });
+    service = await PipelineService.load(config, {
+      videos,
+      signal: options.signal,
+      observer: {
         onJobEnd: (report) => {
           metrics.job(report);
           logger.info({ job: report }, "job ended");
@@ -77,11 +81,9 @@ export async function startServer(config: ServerConfig, options: ServerStartOpti
         onModelLoaded: ({ id, device, dtype }, seconds) =>
           logger.info({ model: id, device, dtype, seconds }, "model ready"),
       },
-      options.signal,
-    );
+    });
     metrics.watch(service);
-    uploads = await Uploads.open({ parent: config.uploadDir, maxBytes: config.maxUploadBytes });
-    app = await buildApp({ service, config, uploads, metrics, logger, server });
+    app = await buildApp({ service, config, uploads, videos, metrics, logger, server });
   } catch (error) {
     await end().catch(() => undefined);
     sockets.forEach((socket) => socket.destroy());

@@ -13,6 +13,7 @@ import type { Tokenizer } from "../tokenizer/index.ts";
 import type { Segment, Transcript, TranscriptionContext } from "../transcription/index.ts";
 import type { ServerConfig } from "./config.ts";
 import type { Uploads } from "./uploads.ts";
+import type { VideoDownloads } from "./video-site.ts";
 
 /** `queued` and `running` end in one of the others. */
 export type JobStatus = "queued" | "running" | "done" | "failed" | "cancelled";
@@ -27,6 +28,7 @@ export type JobAudio =
       /** Whether the file is removed when the job has ended, however it ended. */
       readonly temporary: boolean;
     }
+  /** A recording, or a page of a site of videos. */
   | { readonly kind: "url"; readonly url: string };
 
 /** What a job may ask of the pipeline; what belongs to the server is not the caller's to say. */
@@ -161,6 +163,8 @@ export interface ServerContext {
   readonly service: TranscriptionService;
   readonly config: ServerConfig;
   readonly uploads: Uploads;
+  /** Those of jobs with URLs too, so that all are bounded together. */
+  readonly videos: VideoDownloads;
 }
 
 /**

@@ -21,6 +21,7 @@ import {
   type ServedModel,
   type TranscriptionService,
 } from "./service.ts";
+import { INSTALL_HINT, isVideoPage, UnknownSiteError, YtDlpMissingError, type VideoDownloads } from "./video-site.ts";
 
 /** A pipeline's batches hold four windows for each that the engine computes side by side. */
 const ROWS_PER_LANE = 4;
@@ -55,6 +56,20 @@ export interface ServiceObserver {
   readonly onModelLoaded?: (model: ServedModel, seconds: number) => void;
 }
 
+export interface ServiceOptions {
+  /** Of the server, which other protocols use too. */
+  readonly videos: VideoDownloads;
+  readonly observer?: ServiceObserver;
+  /** Ends the loading. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** A file, and what the client calls it. */
+interface NamedFile {
+  readonly path: string;
+  readonly name: string;
+}
+
 interface LoadedModel extends ServedModel {
   readonly pipeline: WhisperPipeline;
   readonly scheduler: EngineScheduler;
@@ -64,6 +79,7 @@ export class PipelineService implements TranscriptionService {
   readonly models: readonly ServedModel[];
   readonly #loaded: readonly LoadedModel[];
   readonly #config: ServerConfig;
+  readonly #videos: VideoDownloads;
   readonly #observer: ServiceObserver;
   readonly #maxRunning: number;
   readonly #waiting: ServiceJob[] = [];
@@ -76,10 +92,15 @@ export class PipelineService implements TranscriptionService {
   #onIdle: (() => void) | null = null;
   #closed: Promise<void> | null = null;
 
-  private constructor(loaded: readonly LoadedModel[], config: ServerConfig, observer: ServiceObserver) {
+  private constructor(
+    loaded: readonly LoadedModel[],
+    config: ServerConfig,
+    { videos, observer = {} }: Pick<ServiceOptions, "videos" | "observer">,
+  ) {
     this.#loaded = loaded;
     this.models = loaded.map(({ id, isMultilingual, device, dtype }) => ({ id, isMultilingual, device, dtype }));
     this.#config = config;
+    this.#videos = videos;
     this.#observer = observer;
     const { parallelism } = loaded[0].pipeline.engine;
     this.#maxRunning = config.maxRunning ?? Math.min(JOBS_PER_LANE * parallelism, MAX_RUNNING_DEFAULT);
@@ -90,11 +111,8 @@ export class PipelineService implements TranscriptionService {
    *
    * @throws {HubError} {CheckpointError} {EngineUnavailableError} {OptionError} as the pipeline does
    */
-  static async load(
-    config: ServerConfig,
-    observer: ServiceObserver = {},
-    signal?: AbortSignal,
-  ): Promise<PipelineService> {
+  static async load(config: ServerConfig, options: ServiceOptions): Promise<PipelineService> {
+    const { observer, signal } = options;
     const loaded: LoadedModel[] = [];
     try {
       for (const name of config.models) {
@@ -120,13 +138,13 @@ export class PipelineService implements TranscriptionService {
         };
         loaded.push(model);
         await warm(pipeline);
-        observer.onModelLoaded?.(model, (performance.now() - started) / 1000);
+        observer?.onModelLoaded?.(model, (performance.now() - started) / 1000);
       }
     } catch (error) {
       await Promise.allSettled(loaded.map(({ pipeline }) => pipeline.dispose()));
       throw error;
     }
-    return new PipelineService(loaded, config, observer);
+    return new PipelineService(loaded, config, options);
   }
 
   get isAccepting(): boolean {
@@ -265,12 +283,52 @@ export class PipelineService implements TranscriptionService {
       await this.#end(job, started, () => job.succeed(transcript, seconds), "done", transcript.duration);
     } catch (error) {
       if (job.signal.aborted) await this.#end(job, started, () => job.drop(), "cancelled");
-      else await this.#end(job, started, () => job.fail(readable(error, job.request)), "failed");
+      else
+        await this.#end(
+          job,
+          started,
+          () => job.fail(error instanceof Error ? error : new Error(String(error))),
+          "failed",
+        );
     }
   }
 
   async #transcribe(job: ServiceJob): Promise<Transcript> {
-    const { audio, options } = job.request;
+    const { audio } = job.request;
+    if (audio.kind === "file") return this.#read(job, audio);
+    const url = new URL(audio.url);
+    if (isVideoPage(url)) return this.#readVideo(job, url);
+    try {
+      return await this.#read(job, url);
+    } catch (error) {
+      if (!isWebPage(error)) throw error;
+      return this.#readVideo(job, url, error);
+    }
+  }
+
+  /** @param pageError that it is a web page, where that is how it was found out */
+  async #readVideo(job: ServiceJob, { href }: URL, pageError?: Error): Promise<Transcript> {
+    const name = withoutPassword(href);
+    let path: string;
+    try {
+      path = await this.#videos.download(name, job.signal);
+    } catch (error) {
+      if (pageError === undefined) throw error;
+      if (error instanceof UnknownSiteError) throw pageError;
+      if (!(error instanceof YtDlpMissingError)) throw error;
+      const hint = `if there is a video on it, ${INSTALL_HINT}`;
+      throw new UnsupportedAudioError(name, "it is a web page, not audio", { cause: error, hint });
+    }
+    try {
+      return await this.#read(job, { path, name });
+    } finally {
+      await rm(path, { force: true });
+    }
+  }
+
+  async #read(job: ServiceJob, input: URL | NamedFile): Promise<Transcript> {
+    const { options } = job.request;
+    const file = input instanceof URL ? null : input;
     const model = this.#model(job.model);
     const engine = model.scheduler.client({ signal: job.signal });
     try {
@@ -284,10 +342,12 @@ export class PipelineService implements TranscriptionService {
         onProgress: ({ processedSeconds, totalSeconds }) => job.progress(processedSeconds, totalSeconds),
         onSegment: (segment) => job.segment(segment),
       };
-      const input = audio.kind === "file" ? audio.path : new URL(audio.url);
-      const transcript = await model.pipeline.withEngine(engine).transcribe(input, given);
-      const warnings = transcript.warnings.map((warning) => withoutPath(warning, job.request));
+      const source = input instanceof URL ? input : input.path;
+      const transcript = await model.pipeline.withEngine(engine).transcribe(source, given);
+      const warnings = transcript.warnings.map((warning) => withoutPath(warning, file));
       return { ...transcript, warnings };
+    } catch (error) {
+      throw readable(error, file);
     } finally {
       await engine.dispose();
     }
@@ -351,19 +411,30 @@ async function warm({ engine }: WhisperPipeline): Promise<void> {
 }
 
 /** An error as the client may read it: with its own name of the file, and no addresses of the inside. */
-function readable(error: unknown, request: JobRequest): Error {
-  if (!(error instanceof Error)) return new Error(String(error));
+function readable(error: unknown, file: NamedFile | null): unknown {
   if (!(error instanceof InputError)) return error;
   const prefix = `Cannot read "${error.input}": `;
   const reason = error.message.startsWith(prefix) ? error.message.slice(prefix.length) : error.message;
-  const name = request.audio.kind === "file" ? request.audio.name : error.input;
   const plain = reason
     .replace(/its host is at \S+, an address/, "its host is at an address")
     .replace(/\nHint: pass allowPrivateAddresses.*/s, "");
   const Class = error instanceof UnsupportedAudioError ? UnsupportedAudioError : InputError;
-  return new Class(name, withoutPath(plain, request), { cause: error });
+  return new Class(file?.name ?? error.input, withoutPath(plain, file), { cause: error });
 }
 
-function withoutPath(text: string, { audio }: JobRequest): string {
-  return audio.kind === "file" ? text.replaceAll(audio.path, audio.name) : text;
+/** Whether a URL gave a page instead of a recording (src/audio/sniff.ts). */
+function isWebPage(error: unknown): error is UnsupportedAudioError {
+  return error instanceof UnsupportedAudioError && error.message.includes("it is a web page");
+}
+
+function withoutPath(text: string, file: NamedFile | null): string {
+  return file === null ? text : text.replaceAll(file.path, file.name);
+}
+
+/** A URL that may be shown. */
+export function withoutPassword(text: string): string {
+  const url = new URL(text);
+  url.username = "";
+  url.password = "";
+  return url.href;
 }

@@ -7,6 +7,7 @@ import { live } from "../../src/server/live/index.ts";
 import { ServerMetrics } from "../../src/server/metrics.ts";
 import { PipelineService } from "../../src/server/transcription-service.ts";
 import { Uploads } from "../../src/server/uploads.ts";
+import { VideoDownloads } from "../../src/server/video-site.ts";
 
 export interface TestServer {
   /** Without a slash at its end. */
@@ -19,9 +20,14 @@ export interface TestServer {
 /** Starts a server; close it. */
 export async function startServer(options: ServerOptions = {}): Promise<TestServer> {
   const config = resolveConfig({ shutdownGrace: 0, ...options });
-  const service = await PipelineService.load(config);
   const uploads = await Uploads.open({ maxBytes: config.maxUploadBytes });
-  const app = await buildApp({ service, config, uploads, metrics: new ServerMetrics(), plugins: [gradio, live] });
+  const videos = new VideoDownloads({ ...config, folder: uploads.folder });
+  const service = await PipelineService.load(config, { videos });
+  const app = await buildApp({
+    ...{ service, config, uploads, videos },
+    metrics: new ServerMetrics(),
+    plugins: [gradio, live],
+  });
   await app.listen({ port: 0, host: "127.0.0.1" });
   const { port } = app.server.address() as AddressInfo;
   return {

@@ -1,12 +1,12 @@
 /** The endpoint of Whisper JAX, through the real @gradio/client and bare requests. Ids P1 and P2 of facts ecosystem 12. */
-import { chmod, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { readdir, readFile } from "node:fs/promises";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
-import { tmpdir } from "node:os";
-import { delimiter, join } from "node:path";
+import { join } from "node:path";
 import { Client, handle_file } from "@gradio/client";
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from "vitest";
 import { referenceText, samplePath } from "../helpers/samples.ts";
+import { fakeYtDlp } from "./fake-yt-dlp.ts";
 import { startServer, type TestServer } from "./gradio-harness.ts";
 
 const SHORT = samplePath("en-short.wav");
@@ -282,22 +282,6 @@ describe("requests without a client library", () => {
 describe("/predict_2", () => {
   const VIDEO = "https://www.youtube.com/watch?v=abcdefghijk&t=1";
 
-  /** A program on PATH in the place of yt-dlp, which describes a video of this length and downloads a recording. */
-  async function fakeYtDlp(seconds: number): Promise<string> {
-    const folder = await mkdtemp(join(tmpdir(), "sotto-yt-dlp-"));
-    const program = `#!${process.execPath}
-const { appendFileSync, copyFileSync } = require("node:fs");
-const args = process.argv.slice(2);
-appendFileSync(${JSON.stringify(join(folder, "calls"))}, JSON.stringify(args) + "\\n");
-if (args.includes("--dump-single-json")) console.log(JSON.stringify({ duration: ${seconds} }));
-else copyFileSync(${JSON.stringify(SHORT)}, args[args.indexOf("--output") + 1].replace("%(ext)s", "wav"));
-`;
-    await writeFile(join(folder, "yt-dlp"), program);
-    await chmod(join(folder, "yt-dlp"), 0o755);
-    vi.stubEnv("PATH", `${folder}${delimiter}${process.env["PATH"] ?? ""}`);
-    return folder;
-  }
-
   it("says that yt-dlp is missing", async () => {
     vi.stubEnv("PATH", "/nowhere");
     const trusting = await startServer({ allowPrivateAddresses: true });
@@ -312,22 +296,25 @@ else copyFileSync(${JSON.stringify(SHORT)}, args[args.indexOf("--output") + 1].r
   });
 
   it("downloads, transcribes and embeds, and leaves no file", async () => {
-    const folder = await fakeYtDlp(5);
+    const program = await fakeYtDlp({ recording: SHORT });
     const trusting = await startServer({ allowPrivateAddresses: true }); // no name is looked up
     const other = await Client.connect(trusting.url);
     const { data } = await other.predict<[string, string, number]>("/predict_2", [VIDEO, "transcribe", false]);
     expect(data[0]).toContain('src="https://www.youtube.com/embed/abcdefghijk"');
     expect(data.slice(1)).toEqual([TEXT, expect.any(Number)]);
     expect(await readdir(trusting.uploads.folder)).toEqual([]);
-    const calls = (await readFile(join(folder, "calls"), "utf8")).trim().split("\n");
-    for (const call of calls) expect((JSON.parse(call) as string[]).slice(-2)).toEqual(["--", VIDEO]);
+    const calls = await program.calls();
+    expect(calls.map((args) => args.slice(-2))).toEqual([
+      ["--", VIDEO],
+      ["--", VIDEO],
+    ]);
     other.close();
     await trusting.close();
-    await rm(folder, { recursive: true });
+    await program.remove();
   });
 
   it("refuses videos that are too long, in the words of Whisper JAX", async () => {
-    const folder = await fakeYtDlp(7 * 3600 + 61);
+    const program = await fakeYtDlp({ duration: 7 * 3600 + 61 });
     const trusting = await startServer({ allowPrivateAddresses: true });
     const other = await Client.connect(trusting.url);
     await expect(other.predict("/predict_2", [VIDEO])).rejects.toMatchObject({
@@ -337,17 +324,17 @@ else copyFileSync(${JSON.stringify(SHORT)}, args[args.indexOf("--output") + 1].r
     });
     other.close();
     await trusting.close();
-    await rm(folder, { recursive: true });
+    await program.remove();
   });
 
   it.each(["file:///etc/passwd", "-v", "http://127.0.0.1:9/x", "http://[::1]/x", "ftp://example.org/x"])(
     "runs nothing for %s",
     async (url) => {
-      const folder = await fakeYtDlp(5);
+      const program = await fakeYtDlp({ recording: SHORT });
       const answer = await post("/run/predict_2", { data: [url] });
       expect(answer.status).toBe(400);
-      expect(await readdir(folder)).toEqual(["yt-dlp"]);
-      await rm(folder, { recursive: true });
+      expect(await program.calls()).toEqual([]);
+      await program.remove();
     },
   );
 });

@@ -87,6 +87,25 @@ describe("/live", () => {
     expect(texts).toEqual([referenceText("en-short.wav"), referenceText("de-short.flac")]);
   });
 
+  it("answers others while it takes a long message, and what comes after it in its order", async () => {
+    const [speaker, other] = [await connect(), await connect()];
+    for (const client of [speaker, other]) {
+      client.send({ endpointing: null });
+      await client.next();
+    }
+    const answered: string[] = [];
+    speaker.sendBytes(new Uint8Array(2 ** 20));
+    speaker.send({ type: "ping" });
+    expect((await speaker.next()).type).toBe("speech_start"); // its first piece is taken
+    other.send({ type: "ping" });
+    await Promise.all([
+      speaker.until("pong").then(() => answered.push("speaker")),
+      other.until("pong").then(() => answered.push("other")),
+    ]);
+    expect(answered).toEqual(["other", "speaker"]);
+    for (const { socket } of [speaker, other]) socket.close();
+  });
+
   it("answers a ping", async () => {
     const client = await connect();
     client.send({});

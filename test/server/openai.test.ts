@@ -158,7 +158,7 @@ describe("OpenAI's audio API, with the openai client", () => {
 
   it("lists and describes its models", async () => {
     const { data } = await client.models.list();
-    expect(data).toMatchObject([{ id: "nano", object: "model", owned_by: "sotto" }]);
+    expect(data).toMatchObject([{ id: "nano", object: "model", owned_by: "sotto", is_multilingual: true }]);
     expect(await client.models.retrieve("nano")).toEqual(data[0]);
     await expect(client.models.retrieve("openai/whisper-tiny")).rejects.toThrow(OpenAI.NotFoundError);
   });

@@ -135,12 +135,9 @@ async function request(path: string, init: RequestInit = {}): Promise<Response> 
 /** The models that the server has loaded; the first is its default. */
 export async function listModels(): Promise<Model[]> {
   const { data } = (await (await request("v1/models")).json()) as {
-    data: { id: string; is_multilingual?: boolean; multilingual?: boolean; isMultilingual?: boolean }[];
+    data: { id: string; is_multilingual?: boolean }[];
   };
-  return data.map(({ id, ...rest }) => ({
-    id,
-    isMultilingual: rest.is_multilingual ?? rest.multilingual ?? rest.isMultilingual ?? !id.endsWith(".en"),
-  }));
+  return data.map(({ id, is_multilingual }) => ({ id, isMultilingual: is_multilingual ?? !id.endsWith(".en") }));
 }
 
 /**

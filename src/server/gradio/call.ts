@@ -14,7 +14,7 @@ import {
   type GradioMessage,
   type Outcome,
 } from "./messages.ts";
-import { videoEmbed, type VideoDownloads } from "./video-site.ts";
+import { videoEmbed } from "./video-embed.ts";
 
 /** Facts 1.16.8. */
 const NO_AUDIO = "No audio file submitted! Please upload an audio file before submitting your request.";
@@ -22,7 +22,6 @@ const NO_URL = "No URL submitted! Please paste the URL of a video before submitt
 
 export interface CallContext extends ServerContext {
   readonly files: IssuedFiles;
-  readonly videos: VideoDownloads;
 }
 
 export class Call {

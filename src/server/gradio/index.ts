@@ -22,7 +22,6 @@ import { EventStream } from "./event-stream.ts";
 import { IssuedFiles } from "./issued-files.ts";
 import type { Outcome } from "./messages.ts";
 import { Sessions, type SessionSink } from "./sessions.ts";
-import { VideoDownloads } from "./video-site.ts";
 
 /** Bodies are names and flags; the audio is uploaded before. */
 const MAX_BODY_BYTES = 64 * 1024;
@@ -49,12 +48,6 @@ export function gradio(app: FastifyInstance, server: ServerContext): void {
       maxBytes: 4 * config.maxUploadBytes,
       remove: (path) => uploads.remove(path),
       now: () => performance.now(),
-    }),
-    videos: new VideoDownloads({
-      folder: uploads.folder,
-      maxBytes: config.maxUploadBytes,
-      maxSeconds: config.maxSeconds,
-      allowPrivateAddresses: config.allowPrivateAddresses,
     }),
   };
   const sessions = new Sessions();

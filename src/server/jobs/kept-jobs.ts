@@ -7,7 +7,7 @@ import { copyFile, mkdir, readdir, rename, rm } from "node:fs/promises";
 import { basename, extname, join } from "node:path";
 import { errorAnswer } from "../errors.ts";
 import type { Job, JobAudio, JobEvent, JobOptions, JobStatus, TranscriptionService } from "../service.ts";
-import { assertFetchable } from "../transcription-service.ts";
+import { assertFetchable, withoutPassword } from "../transcription-service.ts";
 import type { JobFailure, JobRecord, JobStore } from "./store.ts";
 
 /** A job at which the server has ended so often is what ends it. */
@@ -332,13 +332,6 @@ export function failureOf(error: unknown): JobFailure {
   if (error instanceof StoredFailure) return { message: error.message, code: error.code };
   const { message, code } = errorAnswer(error);
   return { message, code };
-}
-
-function withoutPassword(text: string): string {
-  const url = new URL(text);
-  url.username = "";
-  url.password = "";
-  return url.href;
 }
 
 /** Renames a file, also to another file system. */

@@ -15,6 +15,7 @@ import {
 import { TASKS } from "../../tokenizer/index.ts";
 import { ShuttingDownError, type EngineLease, type TranscriptionService } from "../service.ts";
 import { CLOSE, type Connection, type Protocol } from "./connection.ts";
+import { inPieces } from "./pieces.ts";
 
 /** Most bytes of audio in a message: half a minute of samples. Opus takes time to decode: seconds of it are some kB. */
 const MAX_AUDIO_BYTES = 2 ** 20;
@@ -55,31 +56,26 @@ export class Captions implements Protocol {
   #session: LiveSession | null = null;
   #decoder: Decoder | null = null;
   #ending = false;
-  /** Opus takes a moment to be loaded; what comes meanwhile waits for it. */
-  #starting: Promise<void> | null = null;
 
   constructor(connection: Connection, service: TranscriptionService) {
     this.#connection = connection;
     this.#service = service;
   }
 
-  onText(text: string): void {
-    if (this.#starting !== null) {
-      void this.#starting.then(() => this.onText(text));
-      return;
-    }
+  onText(text: string): Promise<void> | undefined {
     let message: unknown;
     try {
       message = JSON.parse(text);
     } catch {
       this.#fail("A text message is not valid JSON", CLOSE.unsupported);
-      return;
+      return undefined;
     }
     if (this.#session === null) {
       const start = START.safeParse(message);
-      if (start.success) this.#starting = this.#start(start.data).finally(() => (this.#starting = null));
-      else this.#fail(`The first message does not fit: ${z.prettifyError(start.error)}`, CLOSE.policy);
-      return;
+      // Opus takes a moment to be loaded.
+      if (start.success) return this.#start(start.data);
+      this.#fail(`The first message does not fit: ${z.prettifyError(start.error)}`, CLOSE.policy);
+      return undefined;
     }
     const control = CONTROL.safeParse(message);
     if (!control.success) this.#fail(`The message does not fit: ${z.prettifyError(control.error)}`, CLOSE.policy);
@@ -87,28 +83,28 @@ export class Captions implements Protocol {
     else if (control.data.type === "end_utterance") this.#run(this.#session.endUtterance());
     else if (control.data.type === "clear") this.#session.clear();
     else this.#connection.send({ type: "pong" });
+    return undefined;
   }
 
-  onBinary(bytes: Uint8Array): void {
-    if (this.#starting !== null) {
-      void this.#starting.then(() => this.onBinary(bytes));
-      return;
-    }
+  onBinary(bytes: Uint8Array): Promise<void> | undefined {
     if (this.#session === null || this.#decoder === null) {
       this.#fail("Audio came before the first message, which must say what is wanted", CLOSE.policy);
-      return;
+      return undefined;
     }
-    if (this.#ending) return;
+    if (this.#ending) return undefined;
     const most = this.#decoder instanceof OpusStream ? MAX_OPUS_BYTES : MAX_AUDIO_BYTES;
     if (bytes.length > most) {
       this.#fail(`The message has ${bytes.length} bytes, expected at most ${most}`, CLOSE.tooBig);
-      return;
+      return undefined;
     }
-    try {
-      this.#push(this.#decoder.push(bytes));
-    } catch (error) {
-      this.#failWith(error);
-    }
+    return inPieces(bytes, (piece) => {
+      if (this.#ending || this.#decoder === null || !this.#connection.isOpen) return;
+      try {
+        this.#push(this.#decoder.push(piece));
+      } catch (error) {
+        this.#failWith(error);
+      }
+    });
   }
 
   onClose(): void {

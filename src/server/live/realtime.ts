@@ -12,6 +12,7 @@ import { OptionError } from "../../errors.ts";
 import { LiveSession, PcmDecoder, type LiveEvent } from "../../live/index.ts";
 import { ShuttingDownError, type EngineLease, type TranscriptionService } from "../service.ts";
 import { CLOSE, type Connection, type Protocol } from "./connection.ts";
+import { inPieces } from "./pieces.ts";
 import {
   BETA_UPDATE,
   betaDocument,
@@ -91,7 +92,7 @@ export class RealtimeTranscription implements Protocol {
     this.#announce(this.#isBeta ? "transcription_session.created" : "session.created", this.#isBeta);
   }
 
-  onText(text: string): void {
+  onText(text: string): Promise<void> | undefined {
     let eventId: string | null = null;
     try {
       let message: unknown;
@@ -102,13 +103,14 @@ export class RealtimeTranscription implements Protocol {
       }
       const event = parse(EVENT, message);
       eventId = event.event_id ?? null;
-      this.#handle(event.type, message);
+      return this.#handle(event.type, message);
     } catch (error) {
       this.#answer(error, eventId);
+      return undefined;
     }
   }
 
-  onBinary(): void {
+  onBinary(): undefined {
     this.#answer(new RefusedEvent("Binary messages are not understood: append audio in base64", "invalid_event"), null);
   }
 
@@ -125,7 +127,7 @@ export class RealtimeTranscription implements Protocol {
     this.#answer(new RefusedEvent(message, "session_ended"), null);
   }
 
-  #handle(type: string, message: unknown): void {
+  #handle(type: string, message: unknown): Promise<void> | undefined {
     switch (type) {
       case "session.update":
         this.#update(updated(this.#settings, parse(UPDATE, message).session));
@@ -136,8 +138,7 @@ export class RealtimeTranscription implements Protocol {
         this.#announce("transcription_session.updated", true);
         break;
       case "input_audio_buffer.append":
-        this.#append(parse(APPEND, message).audio);
-        break;
+        return this.#append(parse(APPEND, message).audio);
       case "input_audio_buffer.commit":
         this.#commit();
         break;
@@ -148,6 +149,7 @@ export class RealtimeTranscription implements Protocol {
       default:
         throw new RefusedEvent(`A transcription session has no event "${type.slice(0, 80)}"`, "invalid_value", "type");
     }
+    return undefined;
   }
 
   #update(settings: RealtimeSettings): void {
@@ -181,14 +183,17 @@ export class RealtimeTranscription implements Protocol {
     });
   }
 
-  #append(audio: string): void {
+  #append(audio: string): Promise<void> | undefined {
     if (!BASE64.test(audio)) throw new RefusedEvent("The audio is not valid base64", "invalid_value", "audio");
     const stream = (this.#stream ??= this.#open(this.#settings));
-    const samples = stream.decoder.push(Buffer.from(audio, "base64"));
-    const seconds = samples.length / 16_000;
-    this.#received += seconds;
-    this.#uncommitted += seconds;
-    if (samples.length > 0) this.#run(stream, stream.session.push(samples));
+    return inPieces(Buffer.from(audio, "base64"), (piece) => {
+      if (this.#stream !== stream) return; // it has failed meanwhile
+      const samples = stream.decoder.push(piece);
+      const seconds = samples.length / 16_000;
+      this.#received += seconds;
+      this.#uncommitted += seconds;
+      if (samples.length > 0) this.#run(stream, stream.session.push(samples));
+    });
   }
 
   #commit(): void {

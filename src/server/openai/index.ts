@@ -72,7 +72,7 @@ export function openai(app: FastifyInstance, context: ServerContext): void {
   );
   app.get("/v1/models", { schema: { tags: ["OpenAI"], summary: "List the models that are served" } }, () => ({
     object: "list",
-    data: service.models.map(({ id }) => modelObject(id, started)),
+    data: service.models.map((model) => modelObject(model, started)),
   }));
   // Ids of the hub have a slash.
   app.get(
@@ -86,8 +86,7 @@ export function openai(app: FastifyInstance, context: ServerContext): void {
     },
     (request) => {
       const id = (request.params as { "*": string })["*"];
-      findModel(service, id);
-      return modelObject(id, started);
+      return { ...modelObject(findModel(service, id), started), id };
     },
   );
 }

@@ -2,6 +2,7 @@
 import { toSrt, toVtt } from "../../outputs/index.ts";
 import { languageName, type Task } from "../../tokenizer/index.ts";
 import type { Transcript } from "../../transcription/index.ts";
+import type { ServedModel } from "../service.ts";
 import type { AudioForm, ResponseFormat } from "./form.ts";
 
 /** What the body of a format is sent as. */
@@ -68,7 +69,7 @@ function verbose(transcript: Transcript, task: Task, granularities: readonly str
   };
 }
 
-/** A model as /v1/models has it. */
-export function modelObject(id: string, created: number): object {
-  return { id, object: "model", created, owned_by: "sotto" };
+/** A model as /v1/models has it; `is_multilingual` is sotto's own. */
+export function modelObject({ id, isMultilingual }: ServedModel, created: number): object {
+  return { id, object: "model", created, owned_by: "sotto", is_multilingual: isMultilingual };
 }
