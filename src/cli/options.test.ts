@@ -29,7 +29,7 @@ describe("the command line", () => {
     const { files, packages } = loadedBy("cli/main.ts");
     expect(files).toContain("cli/options.ts");
     const others = [...files].filter((name) => !/^(cli|outputs|tensor)\//.test(name));
-    expect(others.sort()).toEqual(["errors.ts", "pipeline/choices.ts", "tokenizer/task.ts"]);
+    expect(others.sort()).toEqual(["errors.ts", "pipeline/choices.ts", "server/config-fields.ts", "tokenizer/task.ts"]);
     expect([...packages].filter((name) => !name.startsWith("node:")).sort()).toEqual(["commander", "picocolors"]);
     // What the walk sees where an engine is loaded.
     expect(loadedBy("pipeline/index.ts").files).toContain("engine/index.ts");

@@ -9,7 +9,7 @@ import { parseNumber, parseWhole } from "../arguments.ts";
 import type { CliCommand } from "../command.ts";
 import type { CliHost, CliPipeline, PipelineSettings } from "../host.ts";
 import { LIVE_FORMATS, LiveDisplay, type LiveFormat } from "../live/display.ts";
-import { openMicrophone, readPipe, type LiveSource } from "../live/sources.ts";
+import type { LiveSource } from "../live/sources.ts";
 import { DEFAULT_MODEL } from "../options.ts";
 import { openReport, type Report } from "../report.ts";
 
@@ -103,6 +103,7 @@ async function listen(flags: LiveFlags, isMicrophone: boolean, host: CliHost, re
   let pipeline: CliPipeline | undefined;
   try {
     // A microphone that is not there is said before a model is loaded.
+    const { openMicrophone, readPipe } = await import("../live/sources.ts");
     const source = isMicrophone ? await openMicrophone(stopping.signal) : readPipe(host.stdin, flags.sampleRate);
     if (!flags.modelGiven)
       report.note(`using ${DEFAULT_MODEL}, a small model for trying sotto; for real speech: --model turbo`);
