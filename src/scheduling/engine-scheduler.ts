@@ -13,7 +13,7 @@ import { EncodedBatch } from "./audio-view.ts";
 import { EngineView, type Dispatcher, type WindowRef } from "./engine-view.ts";
 
 /** Enough rows for a decoder step to be worth its reading of the weights (transcription/chunked-options.ts has the same). */
-const ROWS_PER_LANE = 4;
+const ROWS_PER_LANE = 8;
 
 /** A second window for each lane hides that lanes are not equally fast, and that calls have to be made; more would only make others wait. */
 const WINDOWS_PER_LANE = 2;
@@ -24,7 +24,7 @@ const TOKENS_PER_WINDOW = 50;
 export interface SchedulerOptions {
   /** Most windows of one encode call. Default: two for each that the engine computes side by side. */
   readonly maxWindows?: number;
-  /** Most rows of one generate call. Default: four for each window that the engine computes side by side. */
+  /** Most rows of one generate call. Default: eight for each window that the engine computes side by side. */
   readonly maxRows?: number;
 }
 
