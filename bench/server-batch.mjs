@@ -40,4 +40,6 @@ await server.close();
 await pipeline.dispose();
 const median = (values) => values.sort((a, b) => a - b)[values.length >> 1];
 const [local, posted] = [median(times.local), median(times.server)];
-console.log(`${clips.length} clips: local batch ${local.toFixed(0)} ms, server ${posted.toFixed(0)} ms, ${(posted / local).toFixed(2)}x`);
+console.log(
+  `${clips.length} clips: local batch ${local.toFixed(0)} ms, server ${posted.toFixed(0)} ms, ${(posted / local).toFixed(2)}x`,
+);
