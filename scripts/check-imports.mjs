@@ -36,7 +36,7 @@ export const FOLDERS = [
   { name: "checkpoint", imports: ["model", "hub"] },
   { name: "engine", imports: ["model", "onnx"] },
 
-  { name: "scheduling", imports: ["model", "engine/engine.ts", "engine/token-rules.ts"], portable: [] },
+  { name: "scheduling", imports: ["model", "engine/engine.ts", "engine/kept-audio.ts"], portable: [] },
 
   {
     name: "decoding",

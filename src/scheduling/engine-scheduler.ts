@@ -361,7 +361,7 @@ export class EngineScheduler implements Dispatcher {
   }
 
   async withWindows<T>(windows: readonly WindowRef[], call: (audio: AudioState) => Promise<T>): Promise<T> {
-    const encoded = windows.map(({ audio, window }) => audio.encoded(window));
+    const encoded = windows.map(({ audio, window }) => audio.window(window));
     // A client may free its state while the engine reads it.
     for (const { batch } of encoded) batch.retain();
     try {

@@ -12,10 +12,11 @@ import type {
   RankedTokens,
   RankRequest,
 } from "../engine/engine.ts";
+import { KeptAudio, ownAudio, ownDecoder } from "../engine/kept-audio.ts";
 import { windowFrames, type ModelDimensions } from "../model/index.ts";
 import { assertShape, type ComputeDType, type Tensor } from "../tensor/index.ts";
 import type { Account } from "./account.ts";
-import { AudioView, CombinedAudio, OwnAudio, type EncodedWindow } from "./audio-view.ts";
+import type { AudioView, EncodedWindow } from "./audio-view.ts";
 
 /** A call that no other shares reads all weights for its few rows: in windows, from the bench of base on a CPU. */
 const COST_OF_A_CALL = 1 / 16;
@@ -130,7 +131,11 @@ export class EngineView implements Engine {
             this.#account.encodes.push({ ...call, mel, features, next: 0, encoded: [], left: batch, ended: false }),
           );
     const kept = features === null ? null : { data: features, dims: [batch, nAudioCtx, nAudioState] };
-    return this.#keep(new OwnAudio(this, windows, kept, this.#forget));
+    const audio: AudioView = KeptAudio.of(this, windows, kept, () => {
+      for (const { batch } of windows) batch.release();
+      this.#forget(audio);
+    });
+    return this.#keep(audio);
   }
 
   combine(windows: readonly AudioWindowRef[]): AudioState {
@@ -142,7 +147,7 @@ export class EngineView implements Engine {
         throw new RangeError(`Cannot combine window ${window}: the audio state has ${audio.batch} windows`);
       }
     }
-    return new CombinedAudio(this, parts);
+    return KeptAudio.combine(this, parts);
   }
 
   async generate(audio: AudioState, requests: readonly GenerateRequest[]): Promise<Generated[]> {
@@ -275,22 +280,14 @@ export class EngineView implements Engine {
     this.#signal?.throwIfAborted();
   }
 
-  /** @throws {TypeError} for a state that another engine, or another client, made */
   #audio(state: AudioState): AudioView {
     this.#check();
-    if (!(state instanceof AudioView) || state.owner !== this) {
-      throw new TypeError("Cannot use an audio state that another engine made");
-    }
-    return state;
+    return ownAudio(this, state);
   }
 
-  /** @throws {TypeError} for a state that another engine, or another client, made */
   #decoder(state: DecoderState): ViewDecoder {
     this.#check();
-    if (!(state instanceof ViewDecoder) || state.owner !== this) {
-      throw new TypeError("Cannot use a decoder state that another engine made");
-    }
-    return state;
+    return ownDecoder(this, state, ViewDecoder);
   }
 }
 

@@ -3,6 +3,8 @@
  *
  * Every call uses all threads, so calls run one after the other. Weights are packed once into a file that all processes map.
  */
+import { join } from "node:path";
+
 import { windowFrames, type ModelDimensions, type ParameterSource } from "../../model/index.ts";
 import { assertShape, type Tensor } from "../../tensor/index.ts";
 import { checkAttend, checkCombine, checkRank, checkReorder, checkRequests, checkRows, checkStep } from "../checks.ts";
@@ -19,8 +21,8 @@ import type {
   RankedTokens,
   RankRequest,
 } from "../engine.ts";
+import { KeptAudio, ownAudio, ownDecoder } from "../kept-audio.ts";
 import { PackedFile } from "../packed-file.ts";
-import { join } from "node:path";
 import { packHistory, packRules } from "./history.ts";
 import type { EngineHandle, Kernels, RowsHandle, WindowHandle } from "./kernels.ts";
 import { addParts, dimensionsOf, LAYOUT_VERSION } from "./layout.ts";
@@ -48,58 +50,6 @@ export async function createNativeEngine(
   const path = join(await file.ready(cacheDir), file.name);
   const handle = kernels.open(path, file.length, dimensionsOf(dimensions), offsets, threads);
   return new NativeEngine(dimensions, kernels, handle, threads);
-}
-
-class NativeAudioState implements AudioState {
-  readonly batch: number;
-  #windows: readonly WindowHandle[] | null;
-
-  constructor(
-    readonly owner: NativeEngine,
-    private readonly kernels: Kernels,
-    windows: readonly WindowHandle[],
-    readonly features: Tensor | null,
-  ) {
-    this.batch = windows.length;
-    this.#windows = windows;
-  }
-
-  /** @throws {Error} if the state has been disposed */
-  window(index: number): WindowHandle {
-    if (this.#windows === null) throw new Error("Cannot use an audio state after its dispose()");
-    return this.#windows[index];
-  }
-
-  dispose(): void {
-    this.#windows?.forEach((window) => this.kernels.releaseWindow(window));
-    this.#windows = null;
-  }
-}
-
-/** Windows of other states, which own them. */
-class NativeAudioView extends NativeAudioState {
-  override readonly batch: number;
-  #parts: readonly { readonly audio: NativeAudioState; readonly window: number }[] | null;
-
-  constructor(
-    owner: NativeEngine,
-    kernels: Kernels,
-    parts: readonly { readonly audio: NativeAudioState; readonly window: number }[],
-  ) {
-    super(owner, kernels, [], null);
-    this.batch = parts.length;
-    this.#parts = parts;
-  }
-
-  override window(index: number): WindowHandle {
-    if (this.#parts === null) throw new Error("Cannot use an audio state after its dispose()");
-    const { audio, window } = this.#parts[index];
-    return audio.window(window);
-  }
-
-  override dispose(): void {
-    this.#parts = null;
-  }
 }
 
 class NativeDecoderState implements DecoderState {
@@ -173,6 +123,7 @@ class NativeEngine implements Engine {
     const keepFeatures = options.keepFeatures ?? false;
     const size = nMels * frames;
     const windows: WindowHandle[] = [];
+    const release = (): void => windows.forEach((window) => this.#kernels.releaseWindow(window));
     const features = keepFeatures ? new Float32Array(batch * nAudioCtx * nAudioState) : null;
     try {
       for (let i = 0; i < batch; i++) {
@@ -182,17 +133,17 @@ class NativeEngine implements Engine {
         if (encoded.features !== null) features?.set(encoded.features, i * nAudioCtx * nAudioState);
       }
     } catch (error) {
-      windows.forEach((window) => this.#kernels.releaseWindow(window));
+      release();
       throw error;
     }
     const kept = features === null ? null : { data: features, dims: [batch, nAudioCtx, nAudioState] };
-    return new NativeAudioState(this, this.#kernels, windows, kept);
+    return KeptAudio.of(this, windows, kept, release);
   }
 
   combine(windows: readonly AudioWindowRef[]): AudioState {
     const parts = windows.map(({ audio, window }) => ({ audio: this.#audio(audio), window }));
     checkCombine(parts);
-    return new NativeAudioView(this, this.#kernels, parts);
+    return KeptAudio.combine(this, parts);
   }
 
   async generate(audio: AudioState, requests: readonly GenerateRequest[]): Promise<Generated[]> {
@@ -300,22 +251,14 @@ class NativeEngine implements Engine {
     );
   }
 
-  /** @throws {TypeError} for a state that another engine made */
-  #audio(state: AudioState): NativeAudioState {
+  #audio(state: AudioState): KeptAudio<WindowHandle> {
     this.#check();
-    if (!(state instanceof NativeAudioState) || state.owner !== this) {
-      throw new TypeError("Cannot use an audio state that another engine made");
-    }
-    return state;
+    return ownAudio(this, state);
   }
 
-  /** @throws {TypeError} for a state that another engine made */
   #decoder(state: DecoderState): NativeDecoderState {
     this.#check();
-    if (!(state instanceof NativeDecoderState) || state.owner !== this) {
-      throw new TypeError("Cannot use a decoder state that another engine made");
-    }
-    return state;
+    return ownDecoder(this, state, NativeDecoderState);
   }
 
   async dispose(): Promise<void> {

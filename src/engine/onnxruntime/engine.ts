@@ -20,6 +20,7 @@ import type {
   RankRequest,
 } from "../engine.ts";
 import { checkAttend, checkCombine, checkRank, checkReorder, checkRequests, checkRows, checkStep } from "../checks.ts";
+import { KeptAudio, ownAudio, ownDecoder } from "../kept-audio.ts";
 import { decoderGraph } from "./decoder-graph.ts";
 import { encoderGraph } from "./encoder-graph.ts";
 import { EngineWorker } from "./engine-worker.ts";
@@ -50,55 +51,6 @@ export async function createOnnxEngine(parameters: ParameterSource, options: Onn
 interface Place {
   readonly worker: EngineWorker;
   readonly handle: number;
-}
-
-class OnnxAudioState implements AudioState {
-  readonly batch: number;
-  #places: readonly Place[] | null;
-
-  constructor(
-    readonly owner: OnnxEngine,
-    places: readonly Place[],
-    readonly features: Tensor | null,
-  ) {
-    this.batch = places.length;
-    this.#places = places;
-  }
-
-  /** @throws {Error} if the state has been disposed */
-  place(window: number): Place {
-    if (this.#places === null) throw new Error("Cannot use an audio state after its dispose()");
-    return this.#places[window];
-  }
-
-  dispose(): void {
-    for (const { worker, handle } of this.#places ?? []) {
-      worker.call("release", { windows: [handle], decoders: [] }).catch(() => {}); // an ended worker has freed it
-    }
-    this.#places = null;
-  }
-}
-
-/** Windows of other states, which own them. */
-class OnnxAudioView extends OnnxAudioState {
-  override readonly batch: number;
-  #parts: readonly { readonly audio: OnnxAudioState; readonly window: number }[] | null;
-
-  constructor(owner: OnnxEngine, parts: readonly { readonly audio: OnnxAudioState; readonly window: number }[]) {
-    super(owner, [], null);
-    this.batch = parts.length;
-    this.#parts = parts;
-  }
-
-  override place(index: number): Place {
-    if (this.#parts === null) throw new Error("Cannot use an audio state after its dispose()");
-    const { audio, window } = this.#parts[index];
-    return audio.place(window);
-  }
-
-  override dispose(): void {
-    this.#parts = null;
-  }
 }
 
 /** The rows of a decoder state that one worker has. */
@@ -193,7 +145,12 @@ class OnnxEngine implements Engine {
       return worker.call("encode", { windows, mel: part, keepFeatures }, [part.buffer]);
     });
     const parts = await Promise.all(calls);
-    if (options.keepFeatures !== true) return new OnnxAudioState(this, places, null);
+    const release = (): void => {
+      for (const { worker, handle } of places) {
+        worker.call("release", { windows: [handle], decoders: [] }).catch(() => {}); // an ended worker has freed it
+      }
+    };
+    if (options.keepFeatures !== true) return KeptAudio.of(this, places, null, release);
     const data = new Float32Array(batch * nAudioCtx * nAudioState);
     let offset = 0;
     for (const { features } of parts) {
@@ -201,20 +158,20 @@ class OnnxEngine implements Engine {
       data.set(features, offset);
       offset += features.length;
     }
-    return new OnnxAudioState(this, places, { data, dims: [batch, nAudioCtx, nAudioState] });
+    return KeptAudio.of(this, places, { data, dims: [batch, nAudioCtx, nAudioState] }, release);
   }
 
   combine(windows: readonly AudioWindowRef[]): AudioState {
     const parts = windows.map(({ audio, window }) => ({ audio: this.#audio(audio), window }));
     checkCombine(parts);
-    return new OnnxAudioView(this, parts);
+    return KeptAudio.combine(this, parts);
   }
 
   async generate(audio: AudioState, requests: readonly GenerateRequest[]): Promise<Generated[]> {
     const state = this.#audio(audio);
     checkRequests(requests, state.batch, this.dimensions);
     const results = new Array<Generated>(requests.length);
-    const parts = byWorker(requests, (request) => state.place(request.window));
+    const parts = byWorker(requests, (request) => state.window(request.window));
     await Promise.all(
       [...parts].map(async ([worker, rows]) => {
         const local = rows.map(({ index, handle }) => ({ ...requests[index], window: handle }));
@@ -236,7 +193,7 @@ class OnnxEngine implements Engine {
     const positions = [...(at ?? [length - 1])];
     const size = positions.length * this.dimensions.nVocab;
     const logits = new Float32Array(rows.length * size);
-    const groups = byWorker(rows, (row) => encoded.place(row.window));
+    const groups = byWorker(rows, (row) => encoded.window(row.window));
     const parts = await Promise.all(
       [...groups].map(async ([worker, places]): Promise<DecoderPart> => {
         const handle = worker.newHandle();
@@ -313,7 +270,7 @@ class OnnxEngine implements Engine {
     const state = this.#audio(audio);
     checkAttend(requests, heads, state.batch, this.dimensions);
     const results = new Array<Attention>(requests.length);
-    const parts = byWorker(requests, (request) => state.place(request.window));
+    const parts = byWorker(requests, (request) => state.window(request.window));
     await Promise.all(
       [...parts].map(async ([worker, rows]) => {
         const attended = await worker.call("attend", {
@@ -330,20 +287,12 @@ class OnnxEngine implements Engine {
     return results;
   }
 
-  /** @throws {TypeError} for a state that another engine made */
-  #audio(state: AudioState): OnnxAudioState {
-    if (!(state instanceof OnnxAudioState) || state.owner !== this) {
-      throw new TypeError("Cannot use an audio state that another engine made");
-    }
-    return state;
+  #audio(state: AudioState): KeptAudio<Place> {
+    return ownAudio(this, state);
   }
 
-  /** @throws {TypeError} for a state that another engine made */
   #decoder(state: DecoderState): OnnxDecoderState {
-    if (!(state instanceof OnnxDecoderState) || state.owner !== this) {
-      throw new TypeError("Cannot use a decoder state that another engine made");
-    }
-    return state;
+    return ownDecoder(this, state, OnnxDecoderState);
   }
 
   async dispose(): Promise<void> {

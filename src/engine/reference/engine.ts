@@ -33,6 +33,7 @@ import type {
 import { applyTokenRules, argmax, logSumExp } from "../token-rules.ts";
 import { rankRows } from "../token-scores.ts";
 import { checkAttend, checkCombine, checkRank, checkReorder, checkRequests, checkRows, checkStep } from "../checks.ts";
+import { KeptAudio, ownAudio, ownDecoder } from "../kept-audio.ts";
 import { ReferenceOps } from "./ops.ts";
 
 /** Reads every parameter into memory as float32. */
@@ -42,52 +43,8 @@ export async function createReferenceEngine(parameters: ParameterSource): Promis
   return new ReferenceEngine(parameters.dimensions, values);
 }
 
-class ReferenceAudioState implements AudioState {
-  private crossCaches: readonly CrossCache<Tensor>[] | null;
-
-  constructor(
-    readonly owner: ReferenceEngine,
-    readonly batch: number,
-    readonly features: Tensor | null,
-    caches: readonly CrossCache<Tensor>[],
-  ) {
-    this.crossCaches = caches;
-  }
-
-  /** Cross caches of these windows, one a decoder layer. */
-  caches(windows: readonly number[]): CrossCache<Tensor>[] {
-    if (this.crossCaches === null) throw new Error("Cannot use an audio state after its dispose()");
-    return this.crossCaches.map((cache) => cache.map((part) => pick(part, windows)));
-  }
-
-  dispose(): void {
-    this.crossCaches = null;
-  }
-}
-
-/** Windows of other states, which own them. */
-class ReferenceAudioView extends ReferenceAudioState {
-  private parts: readonly { readonly audio: ReferenceAudioState; readonly window: number }[] | null;
-
-  constructor(
-    owner: ReferenceEngine,
-    parts: readonly { readonly audio: ReferenceAudioState; readonly window: number }[],
-  ) {
-    super(owner, parts.length, null, []);
-    this.parts = parts;
-  }
-
-  override caches(windows: readonly number[]): CrossCache<Tensor>[] {
-    if (this.parts === null) throw new Error("Cannot use an audio state after its dispose()");
-    const { parts } = this;
-    const each = windows.map((window) => parts[window].audio.caches([parts[window].window]));
-    return each[0].map((cache, layer) => cache.map((_, i) => stack(each.map((caches) => caches[layer][i]))) as never);
-  }
-
-  override dispose(): void {
-    this.parts = null;
-  }
-}
+/** What is kept of a window: cross caches, one a decoder layer. */
+type WindowCaches = readonly CrossCache<Tensor>[];
 
 class ReferenceDecoderState implements DecoderState {
   disposed = false;
@@ -128,13 +85,16 @@ export class ReferenceEngine implements Engine {
     const ops = new ReferenceOps(this.dimensions, this.parameters);
     const features = encoder(ops, this.dimensions, mel);
     const caches = crossCaches(ops, this.dimensions, features);
-    return new ReferenceAudioState(this, mel.dims[0], options.keepFeatures === true ? features : null, caches);
+    const windows = Array.from({ length: mel.dims[0] }, (_, window): WindowCaches =>
+      caches.map((cache) => cache.map((part) => pick(part, [window]))),
+    );
+    return KeptAudio.of(this, windows, options.keepFeatures === true ? features : null, () => {});
   }
 
   combine(windows: readonly AudioWindowRef[]): AudioState {
     const parts = windows.map(({ audio, window }) => ({ audio: this.audio(audio), window }));
     checkCombine(parts);
-    return new ReferenceAudioView(this, parts);
+    return KeptAudio.combine(this, parts);
   }
 
   async generate(audio: AudioState, requests: readonly GenerateRequest[]): Promise<Generated[]> {
@@ -143,7 +103,7 @@ export class ReferenceEngine implements Engine {
     return requests.map((request) => this.generateOne(state, request));
   }
 
-  private generateOne(audio: ReferenceAudioState, request: GenerateRequest): Generated {
+  private generateOne(audio: KeptAudio<WindowCaches>, request: GenerateRequest): Generated {
     const { window, prompt, sotIndex, noSpeech, rules, maxNewTokens } = request;
     const { state, hidden } = this.prefill(audio, [request], [window]);
     const atSot = this.logits(hidden, [sotIndex]);
@@ -210,7 +170,7 @@ export class ReferenceEngine implements Engine {
   }
 
   private attendOne(
-    audio: ReferenceAudioState,
+    audio: KeptAudio<WindowCaches>,
     { window, tokens, from, eot }: AttendRequest,
     heads: readonly (readonly [layer: number, head: number])[],
   ): Attention {
@@ -250,14 +210,14 @@ export class ReferenceEngine implements Engine {
 
   /** Runs the prompts; `hidden` is [rows, length, nTextState]. */
   private prefill(
-    audio: ReferenceAudioState,
+    audio: KeptAudio<WindowCaches>,
     rows: readonly Pick<DecoderRow, "prompt">[],
     windows: readonly number[],
     queries: Tensor[] = [],
   ): { state: ReferenceDecoderState; hidden: Tensor } {
     const nothing = tensor(new Float32Array(0), [rows.length, 0, this.dimensions.nTextState]);
     const selfCaches = decoderParameters(this.dimensions).blocks.map(() => ({ key: nothing, value: nothing }));
-    const state = new ReferenceDecoderState(this, rows.length, windows.length, selfCaches, audio.caches(windows));
+    const state = new ReferenceDecoderState(this, rows.length, windows.length, selfCaches, cachesOf(audio, windows));
     return {
       state,
       hidden: this.run(
@@ -295,22 +255,23 @@ export class ReferenceEngine implements Engine {
     if (this.disposed) throw new Error("Cannot use an engine after its dispose()");
   }
 
-  private audio(state: AudioState): ReferenceAudioState {
+  private audio(state: AudioState): KeptAudio<WindowCaches> {
     this.check();
-    if (!(state instanceof ReferenceAudioState) || state.owner !== this) {
-      throw new TypeError("Cannot use an audio state that another engine made");
-    }
-    return state;
+    return ownAudio(this, state);
   }
 
   private decoder(state: DecoderState): ReferenceDecoderState {
     this.check();
-    if (!(state instanceof ReferenceDecoderState) || state.owner !== this) {
-      throw new TypeError("Cannot use a decoder state that another engine made");
-    }
-    if (state.disposed) throw new Error("Cannot use a decoder state after its dispose()");
-    return state;
+    const decoder = ownDecoder(this, state, ReferenceDecoderState);
+    if (decoder.disposed) throw new Error("Cannot use a decoder state after its dispose()");
+    return decoder;
   }
+}
+
+/** Cross caches of these windows together, one a decoder layer. */
+function cachesOf(audio: KeptAudio<WindowCaches>, windows: readonly number[]): CrossCache<Tensor>[] {
+  const each = windows.map((window) => audio.window(window));
+  return each[0].map((cache, layer) => cache.map((_, i) => stack(each.map((caches) => caches[layer][i]))));
 }
 
 /** Chosen slices of the outermost axis, copied unless it is one. */
