@@ -6,7 +6,7 @@ import { toyTokenizer } from "../../test/helpers/toy-tokenizer.ts";
 import { createReferenceEngine } from "../engine/index.ts";
 import { OptionError } from "../errors.ts";
 import { decodeWindow } from "./decode-window.ts";
-import type { ResolvedDecoding } from "./options.ts";
+import { tokenRules, type ResolvedDecoding } from "./options.ts";
 import type { DecodingResult } from "./result.ts";
 import type { SearchOptions } from "./search-options.ts";
 
@@ -499,8 +499,11 @@ describe("decodeWindow() with suppressNumerals", () => {
       tokens.length === 4 ? { 0: 1, 1: 9, 2: 9, 3: 9, 4: 9, 5: 9, 6: 2, 7: 3 } : { [eot]: 0 },
     );
     for (const search of [{}, { beamSize: 2 }, { temperature: 0.01 }]) {
-      const decode = (suppressNumerals: boolean) =>
-        decodeWindow(engine, engine.audio(), 0, words, "en", TEXT_ONLY, { ...search, suppressNumerals });
+      const decode = (suppressNumerals: boolean) => {
+        const { suppress } = tokenRules(words, { suppressTokens: [], suppressNumerals });
+        const resolved = { ...TEXT_ONLY, rules: { ...TEXT_ONLY.rules, suppress } };
+        return decodeWindow(engine, engine.audio(), 0, words, "en", resolved, search);
+      };
       expect((await decode(true)).tokens).toEqual([7]);
       expect((await decode(false)).tokens).not.toEqual([7]);
     }

@@ -6,7 +6,6 @@ import type { AudioState, Engine } from "../engine/engine.ts";
 import { AllowedPhrases } from "./allowed-phrases.ts";
 import { beamSearch } from "./beam-search.ts";
 import { greedyText } from "./greedy-text.ts";
-import { numeralTokens } from "./numerals.ts";
 import type { DecodingTokenizer, ResolvedDecoding } from "./options.ts";
 import { initialTokens } from "./prompt.ts";
 import { best } from "./ranking.ts";
@@ -36,9 +35,6 @@ export async function decodeWindow(
   const { task, timestamps } = resolved;
   const how = resolveSearch(search, nTextCtx);
   const phrases = search.allowedPhrases === undefined ? null : AllowedPhrases.of(search.allowedPhrases, tokenizer);
-  const numerals = search.suppressNumerals === true ? numeralTokens(tokenizer) : [];
-  const rules = { ...resolved.rules, suppress: [...resolved.rules.suppress, ...numerals] };
-
   const sampleLength = sampleLengthOf(search, resolved, nTextCtx);
   const { tokens: prompt, sotIndex } = initialTokens(tokenizer, nTextCtx, {
     ...search,
@@ -57,7 +53,7 @@ export async function decodeWindow(
     prompt,
     sotIndex,
     noSpeech: tokenizer.special.noSpeech,
-    rules: phrases?.permit(rules) ?? rules,
+    rules: phrases?.permit(resolved.rules) ?? resolved.rules,
     phrases,
     maxTurns: Math.max(0, Math.min(sampleLength, asked, room)),
   });

@@ -34,8 +34,6 @@ export interface SearchOptions {
   readonly seed?: number | undefined;
   /** Words to expect: told to the model as if they came before the prompt. Not used beside a prefix. */
   readonly hotwords?: string | undefined;
-  /** Spells numbers out: no token with a digit, %, $ or £. Default false. */
-  readonly suppressNumerals?: boolean | undefined;
   /** The window says one of these and nothing else. */
   readonly allowedPhrases?: readonly string[] | undefined;
   /** Most generated tokens. Default: that of the resolved options if it is below nTextCtx, else nTextCtx / 2. */
@@ -53,7 +51,6 @@ export const SEARCH_OPTIONS = [
   "prefix",
   "seed",
   "hotwords",
-  "suppressNumerals",
   "allowedPhrases",
   "sampleLength",
 ] as const satisfies readonly (keyof SearchOptions)[];

@@ -9,6 +9,12 @@ import type { ModelDimensions } from "../model/index.ts";
 import type { ComputeDType, Tensor } from "../tensor/index.ts";
 import type { TokenRules } from "./token-rules.ts";
 
+/**
+ * Rows of one batch for each window that an engine computes side by side: enough for a decoder step to be worth its reading of the
+ * weights.
+ */
+export const ROWS_PER_LANE = 8;
+
 /** Encoded windows of audio, kept where the engine likes them. */
 export interface AudioState {
   /** Number of windows. */

@@ -37,6 +37,7 @@ const GENERATE_OPTIONS = [
   "maxLength",
   "sampleLength",
   "suppressTokens",
+  "suppressNumerals",
   "suppressBlank",
   "maxInitialTimestamp",
   "returnTimestamps",

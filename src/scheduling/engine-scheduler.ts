@@ -7,13 +7,10 @@
  * no number of short ones keeps a long one waiting for ever. The engine gets one call at a time: whoever comes next never
  * waits for more than the call at hand.
  */
-import type { AudioState, DecoderState, Engine, Generated } from "../engine/engine.ts";
+import { ROWS_PER_LANE, type AudioState, type DecoderState, type Engine, type Generated } from "../engine/engine.ts";
 import { Account, failEncode, failGenerate, type EncodeCall, type GenerateCall, type ProbeCall } from "./account.ts";
 import { EncodedBatch } from "./audio-view.ts";
 import { EngineView, type Dispatcher, type WindowRef } from "./engine-view.ts";
-
-/** Enough rows for a decoder step to be worth its reading of the weights (transcription/chunked-options.ts has the same). */
-const ROWS_PER_LANE = 8;
 
 /** A second window for each lane hides that lanes are not equally fast, and that calls have to be made; more would only make others wait. */
 const WINDOWS_PER_LANE = 2;

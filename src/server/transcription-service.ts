@@ -5,6 +5,7 @@
 import { rm } from "node:fs/promises";
 import { basename } from "node:path";
 import { performance } from "node:perf_hooks";
+import { ROWS_PER_LANE } from "../engine/engine.ts";
 import { InputError, OptionError, quote, UnsupportedAudioError } from "../errors.ts";
 import { windowFrames } from "../model/index.ts";
 import { WhisperPipeline, type TranscribeOptions } from "../pipeline/index.ts";
@@ -23,11 +24,8 @@ import {
 } from "./service.ts";
 import { INSTALL_HINT, isVideoPage, UnknownSiteError, YtDlpMissingError, type VideoDownloads } from "./video-site.ts";
 
-/** A pipeline's batches hold four windows for each that the engine computes side by side. */
-const ROWS_PER_LANE = 4;
-
-/** While the windows of one batch are decoded, those of the next are read and encoded. */
-const JOBS_PER_LANE = 2 * ROWS_PER_LANE;
+/** Jobs of one window each fill a batch. */
+const JOBS_PER_LANE = ROWS_PER_LANE;
 
 /** More jobs at once gain nothing, and each has a decoder of its file and batches of its own. */
 const MAX_RUNNING_DEFAULT = 64;

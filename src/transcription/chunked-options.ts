@@ -7,7 +7,7 @@ import {
   type DecodingTokenizer,
   type ResolvedDecoding,
 } from "../decoding/index.ts";
-import type { Engine } from "../engine/engine.ts";
+import { ROWS_PER_LANE, type Engine } from "../engine/engine.ts";
 import { OptionError, quote } from "../errors.ts";
 import { windowFrames, type Head } from "../model/index.ts";
 import type { Task } from "../tokenizer/index.ts";
@@ -17,9 +17,6 @@ import { windowLayout, type WindowLayout } from "./windows.ts";
 
 /** Batches above this gain nothing on any device, and their audio and caches fill the memory. */
 const MAX_BATCH_SIZE = 1024;
-
-/** Enough rows for a decoder step to be worth its reading of the weights. */
-const ROWS_PER_LANE = 8;
 
 /** What a batch's cross-attention caches may take by default: 116 windows of base, 8 of large. */
 const CACHE_BYTES = 1 << 30;
@@ -62,7 +59,7 @@ export interface ChunkedOptions extends Omit<DecodingOptions, "withoutTimestamps
   readonly chunkLength?: number | undefined;
   /** Seconds by which windows overlap on either side, or left and right; default a sixth of the chunk. */
   readonly strideLength?: number | readonly [left: number, right: number] | undefined;
-  /** Most windows computed together. Default: four for each that the engine computes side by side. */
+  /** Most windows computed together. Default: eight for each that the engine computes side by side, while their caches fit 1 GiB. */
   readonly batchSize?: number | undefined;
   readonly signal?: AbortSignal | undefined;
   readonly onProgress?: ((progress: Progress) => void) | undefined;

@@ -172,9 +172,8 @@ export function resolveSequential(context: TranscriptionContext, options: Sequen
 }
 
 function searchOptions(options: SequentialOptions): SearchOptions {
-  const { beamSize, bestOf, patience, lengthPenalty, prefix, seed, hotwords, suppressNumerals, allowedPhrases } =
-    options;
-  return { beamSize, bestOf, patience, lengthPenalty, prefix, seed, hotwords, suppressNumerals, allowedPhrases };
+  const { beamSize, bestOf, patience, lengthPenalty, prefix, seed, hotwords, allowedPhrases } = options;
+  return { beamSize, bestOf, patience, lengthPenalty, prefix, seed, hotwords, allowedPhrases };
 }
 
 /** Their range is the search's business. */
