@@ -1,7 +1,7 @@
 /** The text decoder, written once over the vocabulary of ops.ts (facts 0.10). */
 import type { ModelDimensions } from "./dimensions.ts";
 import { mlp } from "./encoder.ts";
-import type { CrossCache, Ops, SelfCache } from "./ops.ts";
+import type { CrossCache, DecoderOps, SelfCache } from "./ops.ts";
 import { decoderParameters, type DecoderBlockParameters } from "./parameters.ts";
 
 /**
@@ -14,7 +14,7 @@ import { decoderParameters, type DecoderBlockParameters } from "./parameters.ts"
  * caches for the next call
  */
 export function decoderStep<T>(
-  ops: Ops<T>,
+  ops: DecoderOps<T>,
   dimensions: ModelDimensions,
   tokens: T,
   selfCaches: readonly SelfCache<T>[],
@@ -32,7 +32,7 @@ export function decoderStep<T>(
 }
 
 function decoderBlock<T>(
-  ops: Ops<T>,
+  ops: DecoderOps<T>,
   p: DecoderBlockParameters,
   x: T,
   selfCache: SelfCache<T>,

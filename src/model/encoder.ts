@@ -1,6 +1,6 @@
 /** The audio encoder, written once over the vocabulary of ops.ts (facts 0.10). */
 import type { ModelDimensions } from "./dimensions.ts";
-import type { CrossCache, Ops } from "./ops.ts";
+import type { BlockOps, CrossCache, EncoderOps } from "./ops.ts";
 import { decoderParameters, encoderParameters, type BlockParameters } from "./parameters.ts";
 
 /**
@@ -9,7 +9,7 @@ import { decoderParameters, encoderParameters, type BlockParameters } from "./pa
  * @param mel log-Mel spectrogram [batch, nMels, 2 * nAudioCtx]
  * @returns [batch, nAudioCtx, nAudioState]
  */
-export function encoder<T>(ops: Ops<T>, dimensions: ModelDimensions, mel: T): T {
+export function encoder<T>(ops: EncoderOps<T>, dimensions: ModelDimensions, mel: T): T {
   const p = encoderParameters(dimensions);
   let x = ops.conv1d(mel, p.conv1, 1);
   x = ops.conv1d(x, p.conv2, 2);
@@ -18,7 +18,7 @@ export function encoder<T>(ops: Ops<T>, dimensions: ModelDimensions, mel: T): T 
   return ops.layerNorm(x, p.norm);
 }
 
-function encoderBlock<T>(ops: Ops<T>, p: BlockParameters, x: T): T {
+function encoderBlock<T>(ops: EncoderOps<T>, p: BlockParameters, x: T): T {
   const normed = ops.layerNorm(x, p.attnNorm);
   const [query, key, value] = ops.linears(normed, [p.attn.query, p.attn.key, p.attn.value]);
   const attended = ops.attention(query, key, value, p.attn.nHead);
@@ -26,12 +26,12 @@ function encoderBlock<T>(ops: Ops<T>, p: BlockParameters, x: T): T {
 }
 
 /** The feed-forward half of a block: the same in encoder and decoder. */
-export function mlp<T>(ops: Ops<T>, p: BlockParameters, x: T): T {
+export function mlp<T>(ops: BlockOps<T>, p: BlockParameters, x: T): T {
   const hidden = ops.linear(ops.layerNorm(x, p.mlpNorm), p.mlpIn, { gelu: true });
   return ops.linear(hidden, p.mlpOut, { residual: x });
 }
 
 /** What the decoder remembers of the audio: one cache a decoder layer, computed once a window. */
-export function crossCaches<T>(ops: Ops<T>, dimensions: ModelDimensions, audio: T): CrossCache<T>[] {
+export function crossCaches<T>(ops: EncoderOps<T>, dimensions: ModelDimensions, audio: T): CrossCache<T>[] {
   return decoderParameters(dimensions).blocks.map(({ crossAttn: p }) => ops.crossCache(audio, p.key, p.value, p.nHead));
 }

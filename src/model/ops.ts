@@ -19,7 +19,22 @@ export interface SelfCache<T> {
 /** Keys and values of one decoder layer for the audio, possibly quantised: as many tensors as the engine needs. */
 export type CrossCache<T> = readonly T[];
 
-export interface Ops<T> {
+/** What both halves of the network say. */
+export interface BlockOps<T> {
+  /** Normalises the last axis to mean 0 and variance 1 (eps 1e-5), scales and shifts. */
+  layerNorm(x: T, p: NormParameters): T;
+
+  /**
+   * x [..., nIn] -> [..., nOut]; then exact GELU, or the sum with a residual of the output's dims, where asked. The residual is not used
+   * again: the sum may take its place.
+   */
+  linear(x: T, p: LinearParameters, then?: { gelu?: boolean; residual?: T }): T;
+
+  /** Several linear maps of one input, which an engine may compute as one. */
+  linears<const P extends readonly LinearParameters[]>(x: T, parameters: P): { [K in keyof P]: T };
+}
+
+export interface EncoderOps<T> extends BlockOps<T> {
   /**
    * One-dimensional convolution, kernel 3, padding 1, with bias, then exact GELU.
    * @param x [batch, nIn, length]
@@ -30,29 +45,20 @@ export interface Ops<T> {
   /** [batch, state, length] -> [batch, length, state], plus a position embedding [length, state]. */
   addPositions(x: T, positionalEmbedding: string): T;
 
-  /** Normalises the last axis to mean 0 and variance 1 (eps 1e-5), scales and shifts. */
-  layerNorm(x: T, p: NormParameters): T;
-
-  /**
-   * x [..., nIn] -> [..., nOut]; then exact GELU, or the sum with a residual of the output's dims, where asked.
-   */
-  linear(x: T, p: LinearParameters, then?: { gelu?: boolean; residual?: T }): T;
-
-  /** Several linear maps of one input, which an engine may compute as one. */
-  linears<const P extends readonly LinearParameters[]>(x: T, parameters: P): { [K in keyof P]: T };
-
   /** Full attention, scale 1/sqrt(head size): q, k, v [batch, length, state] -> the same dims. */
   attention(query: T, key: T, value: T, nHead: number): T;
 
+  /** Keys and values of one decoder layer for encoded audio [batch, nAudioCtx, state]. */
+  crossCache(audio: T, key: LinearParameters, value: LinearParameters, nHead: number): CrossCache<T>;
+}
+
+export interface DecoderOps<T> extends BlockOps<T> {
   /**
    * Causal attention of new positions to themselves and to the cached ones.
    * @param query new positions: query, key, value [rows, length, state]
    * @returns [rows, length, state], and the cache with the new positions added
    */
   cachedSelfAttention(query: T, key: T, value: T, cache: SelfCache<T>, nHead: number): { out: T; cache: SelfCache<T> };
-
-  /** Keys and values of one decoder layer for encoded audio [batch, nAudioCtx, state]. */
-  crossCache(audio: T, key: LinearParameters, value: LinearParameters, nHead: number): CrossCache<T>;
 
   /**
    * Attention of tokens to the audio.
@@ -70,3 +76,6 @@ export interface Ops<T> {
   /** Scores of every token, with the token embedding as the output matrix: [rows, n, state] -> [rows, n, nVocab]. */
   logits(x: T, tokenEmbedding: string, nVocab: number): T;
 }
+
+/** The whole vocabulary. */
+export interface Ops<T> extends EncoderOps<T>, DecoderOps<T> {}
