@@ -1,19 +1,13 @@
 /**
  * What an engine is: a checkpoint made ready on a device. Decoding and transcription see nothing else of it.
  *
- * Engines: reference (plain loops, tests), native (kernels of our own), onnxruntime (graphs of our own). Every engine passes
+ * Engines: reference (plain loops, tests), native and cuda (kernels of our own), onnxruntime (graphs of our own). Every engine passes
  * test/contract/engine-contract.ts, which settles the details: requests that cannot be met are refused with a RangeError, states of
  * another engine with a TypeError, before any work is done; calls may be made at the same time.
  */
 import type { ModelDimensions } from "../model/index.ts";
 import type { ComputeDType, Tensor } from "../tensor/index.ts";
 import type { TokenRules } from "./token-rules.ts";
-
-/**
- * Rows of one batch for each window that an engine computes side by side: enough for a decoder step to be worth its reading of the
- * weights.
- */
-export const ROWS_PER_LANE = 8;
 
 /** Encoded windows of audio, kept where the engine likes them. */
 export interface AudioState {
@@ -119,8 +113,10 @@ export interface Engine {
   /** "cpu", "reference" ... */
   readonly device: string;
   readonly dtype: ComputeDType;
-  /** How many windows the engine computes side by side: batches of a multiple of this keep it busy. */
+  /** How many windows the engine encodes side by side. */
   readonly parallelism: number;
+  /** Windows that are best decoded together: more gain nothing, or their caches fill the memory. */
+  readonly batchSize: number;
 
   /**
    * Encodes windows.
@@ -129,6 +125,14 @@ export interface Engine {
    * @throws {ShapeError} for other dims
    */
   encode(mel: Tensor, options?: { keepFeatures?: boolean }): Promise<AudioState>;
+
+  /**
+   * Encodes windows from their samples: as `encode` of `logMelWindow` of each. Engines have it that compute log-Mel spectrograms faster
+   * than the caller.
+   * @param windows mono samples at 16 kHz, each at most a window long
+   * @throws {RangeError} for longer ones
+   */
+  encodeSamples?(windows: readonly Float32Array[]): Promise<AudioState>;
 
   /**
    * Windows of several states as one state, so that what several callers have encoded is decoded together. It is a view: nothing

@@ -92,3 +92,18 @@ export function argmax(logits: Float32Array, from = 0, to = logits.length): numb
   for (let i = from + 1; i < to; i++) if (logits[i] > logits[best]) best = i;
   return best;
 }
+
+/**
+ * What the rules need to know of texts, for programs that do not read the texts themselves: int32 [texts, 4], of each how many tokens it has,
+ * whether the last one and the one before are timestamps (where there is none before, it counts as one), and the last timestamp, -1 for none.
+ */
+export function packHistory(texts: readonly (readonly number[])[], { timestampBegin: begin }: TokenRules): Int32Array {
+  return Int32Array.from(
+    texts.flatMap((text) => [
+      text.length,
+      Number(text.length >= 1 && text[text.length - 1] >= begin),
+      Number(text.length < 2 || text[text.length - 2] >= begin),
+      text.findLast((id) => id >= begin) ?? -1,
+    ]),
+  );
+}

@@ -12,9 +12,12 @@ interface Call<T> {
   readonly reject: (error: unknown) => void;
 }
 
+/** What windows are encoded from: log-Mel [batch, nMels, frames], or the samples of each. */
+export type WindowInputs = { readonly mel: Tensor } | { readonly samples: readonly Float32Array[] };
+
 /** Windows to encode, granted one by one. */
 export interface EncodeCall extends Call<readonly EncodedWindow[]> {
-  readonly mel: Tensor;
+  readonly windows: WindowInputs;
   /** Where the encoder's output goes, window by window; null if it is not wanted. */
   readonly features: Float32Array | null;
   /** Index of the next window to grant. */
@@ -24,6 +27,11 @@ export interface EncodeCall extends Call<readonly EncodedWindow[]> {
   left: number;
   /** It has been answered: what still comes is freed. */
   ended: boolean;
+}
+
+/** How many windows there are. */
+export function windowCount(windows: WindowInputs): number {
+  return "mel" in windows ? windows.mel.dims[0] : windows.samples.length;
 }
 
 /** Rows to generate, granted one by one. */

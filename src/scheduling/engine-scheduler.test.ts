@@ -49,7 +49,11 @@ class FakeEngine implements Engine {
   /** Waits for it before every call ends. */
   gate: Promise<unknown> = Promise.resolve();
 
-  constructor(readonly parallelism = 2) {}
+  readonly batchSize: number;
+
+  constructor(readonly parallelism = 2) {
+    this.batchSize = 8 * parallelism;
+  }
 
   async #during<T>(call: string, audio: AudioState | null, result: () => T): Promise<T> {
     this.calls.push(call);

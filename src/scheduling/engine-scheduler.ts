@@ -7,8 +7,16 @@
  * no number of short ones keeps a long one waiting for ever. The engine gets one call at a time: whoever comes next never
  * waits for more than the call at hand.
  */
-import { ROWS_PER_LANE, type AudioState, type DecoderState, type Engine, type Generated } from "../engine/engine.ts";
-import { Account, failEncode, failGenerate, type EncodeCall, type GenerateCall, type ProbeCall } from "./account.ts";
+import type { AudioState, DecoderState, Engine, Generated } from "../engine/engine.ts";
+import {
+  Account,
+  failEncode,
+  failGenerate,
+  windowCount,
+  type EncodeCall,
+  type GenerateCall,
+  type ProbeCall,
+} from "./account.ts";
 import { EncodedBatch } from "./audio-view.ts";
 import { EngineView, type Dispatcher, type WindowRef } from "./engine-view.ts";
 
@@ -77,13 +85,13 @@ export class EngineScheduler implements Dispatcher {
     options: SchedulerOptions = {},
   ) {
     this.#maxWindows = options.maxWindows ?? WINDOWS_PER_LANE * engine.parallelism;
-    this.#maxRows = options.maxRows ?? ROWS_PER_LANE * engine.parallelism;
+    this.#maxRows = options.maxRows ?? engine.batchSize;
   }
 
   get counters(): SchedulerCounters {
     let waitingWindows = 0;
     for (const { encodes } of this.#accounts)
-      for (const call of encodes) waitingWindows += call.mel.dims[0] - call.next;
+      for (const call of encodes) waitingWindows += windowCount(call.windows) - call.next;
     return { ...this.#counters, waitingWindows, waitingRows: this.#waitingRows() };
   }
 
@@ -178,7 +186,7 @@ export class EngineScheduler implements Dispatcher {
   #grantCompany(): WindowGrant[] {
     const room = this.#maxRows - Math.max(this.#waitingRows(), this.#ahead);
     if (room <= 0) return [];
-    const fits = ({ mel, next }: EncodeCall): boolean => mel.dims[0] - next <= room;
+    const fits = ({ windows, next }: EncodeCall): boolean => windowCount(windows) - next <= room;
     const windows = this.#grantWindows(Math.min(this.#maxWindows, room), fits);
     this.#ahead += windows.length;
     return windows;
@@ -191,7 +199,7 @@ export class EngineScheduler implements Dispatcher {
       if (account === null) break;
       const [call] = account.encodes;
       granted.push({ call, index: call.next++ });
-      if (call.next === call.mel.dims[0]) account.encodes.shift();
+      if (call.next === windowCount(call.windows)) account.encodes.shift();
       account.charge(1);
     }
     return granted;
@@ -254,6 +262,14 @@ export class EngineScheduler implements Dispatcher {
   }
 
   async #encode(grants: readonly WindowGrant[]): Promise<void> {
+    const ofSamples = grants.filter(({ call }) => "samples" in call.windows);
+    await this.#encodeAlike(grants.filter((grant) => !ofSamples.includes(grant)));
+    await this.#encodeAlike(ofSamples);
+  }
+
+  /** @param grants all of log-Mel, or all of samples */
+  async #encodeAlike(grants: readonly WindowGrant[]): Promise<void> {
+    if (grants.length === 0) return;
     await together(
       grants,
       ({ call }) => call.account,
@@ -285,14 +301,7 @@ export class EngineScheduler implements Dispatcher {
   async #encodeWindows(
     grants: readonly WindowGrant[],
   ): Promise<{ batch: EncodedBatch; features: Float32Array | null }> {
-    const [, nMels, frames] = grants[0].call.mel.dims;
-    const size = nMels * frames;
-    const data = new Float32Array(grants.length * size);
-    for (const [i, { call, index }] of grants.entries()) {
-      data.set(call.mel.data.subarray(index * size, (index + 1) * size), i * size);
-    }
-    const keepFeatures = grants.some(({ call }) => call.features !== null);
-    const state = await this.engine.encode({ data, dims: [grants.length, nMels, frames] }, { keepFeatures });
+    const state = await encodeTogether(this.engine, grants);
     this.#counters.encodeCalls++;
     this.#counters.windows += grants.length;
     return { batch: new EncodedBatch(state), features: state.features?.data ?? null };
@@ -408,4 +417,20 @@ async function together<G>(
 function removeFrom<T>(list: T[], item: T): void {
   const at = list.indexOf(item);
   if (at >= 0) list.splice(at, 1);
+}
+
+/** @param grants at least one; all of log-Mel, or all of samples */
+async function encodeTogether(engine: Engine, grants: readonly WindowGrant[]): Promise<AudioState> {
+  const samples = grants.flatMap(({ call, index }) => ("samples" in call.windows ? [call.windows.samples[index]] : []));
+  if (samples.length > 0 && engine.encodeSamples !== undefined) return engine.encodeSamples(samples);
+
+  const mels = grants.flatMap(({ call, index }) => ("mel" in call.windows ? [{ mel: call.windows.mel, index }] : []));
+  const [, nMels, frames] = mels[0].mel.dims;
+  const size = nMels * frames;
+  const data = new Float32Array(mels.length * size);
+  for (const [i, { mel, index }] of mels.entries()) {
+    data.set(mel.data.subarray(index * size, (index + 1) * size), i * size);
+  }
+  const keepFeatures = grants.some(({ call }) => call.features !== null);
+  return engine.encode({ data, dims: [mels.length, nMels, frames] }, { keepFeatures });
 }

@@ -15,7 +15,7 @@ import type {
 import { KeptAudio, ownAudio, ownDecoder } from "../engine/kept-audio.ts";
 import { windowFrames, type ModelDimensions } from "../model/index.ts";
 import { assertShape, type ComputeDType, type Tensor } from "../tensor/index.ts";
-import type { Account } from "./account.ts";
+import { windowCount, type Account, type WindowInputs } from "./account.ts";
 import type { AudioView, EncodedWindow } from "./audio-view.ts";
 
 /** A call that no other shares reads all weights for its few rows: in windows, from the bench of base on a CPU. */
@@ -79,6 +79,8 @@ export class EngineView implements Engine {
   readonly #account: Account;
   readonly #signal: AbortSignal | undefined;
   readonly #onDispose: () => void;
+  /** As the engine has it. */
+  readonly encodeSamples?: (windows: readonly Float32Array[]) => Promise<AudioState>;
   readonly #states = new Set<{ dispose(): void }>();
   readonly #forget = (state: { dispose(): void }): void => void this.#states.delete(state);
   readonly #onAbort = (): void => this.#account.drop(this.#signal?.reason);
@@ -98,6 +100,12 @@ export class EngineView implements Engine {
     this.#account = account;
     this.#signal = signal;
     this.#onDispose = onDispose;
+    if (engine.encodeSamples !== undefined) {
+      this.encodeSamples = async (samples) => {
+        this.#check();
+        return this.#encodeWindows({ samples }, null);
+      };
+    }
     signal?.addEventListener("abort", this.#onAbort, { once: true });
   }
 
@@ -117,6 +125,10 @@ export class EngineView implements Engine {
     return this.#engine.parallelism;
   }
 
+  get batchSize(): number {
+    return this.#engine.batchSize;
+  }
+
   async encode(mel: Tensor, options: { keepFeatures?: boolean } = {}): Promise<AudioState> {
     this.#check();
     const { nMels, nAudioCtx, nAudioState } = this.dimensions;
@@ -124,11 +136,25 @@ export class EngineView implements Engine {
     const batch = mel.dims[0];
     const keepFeatures = options.keepFeatures === true;
     const features = keepFeatures ? new Float32Array(batch * nAudioCtx * nAudioState) : null;
+    return this.#encodeWindows({ mel }, features);
+  }
+
+  async #encodeWindows(inputs: WindowInputs, features: Float32Array | null): Promise<AudioState> {
+    const { nAudioCtx, nAudioState } = this.dimensions;
+    const batch = windowCount(inputs);
     const windows =
       batch === 0
         ? []
         : await this.#ask<readonly EncodedWindow[]>((call) =>
-            this.#account.encodes.push({ ...call, mel, features, next: 0, encoded: [], left: batch, ended: false }),
+            this.#account.encodes.push({
+              ...call,
+              windows: inputs,
+              features,
+              next: 0,
+              encoded: [],
+              left: batch,
+              ended: false,
+            }),
           );
     const kept = features === null ? null : { data: features, dims: [batch, nAudioCtx, nAudioState] };
     const audio: AudioView = KeptAudio.of(this, windows, kept, () => {

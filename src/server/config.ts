@@ -5,7 +5,7 @@
 import { readFile } from "node:fs/promises";
 import { z } from "zod";
 import { OptionError, quote } from "../errors.ts";
-import { DEVICES, DTYPES } from "../pipeline/choices.ts";
+import { DEVICES, DTYPES, gpuOf, type Device } from "../pipeline/choices.ts";
 import { CONFIG_FIELDS, variableOf, type ConfigField } from "./config-fields.ts";
 
 /** An upload may be as large as the seed's (facts 1.16.1), and a recording as long as its videos. */
@@ -24,6 +24,10 @@ const count = z.int().min(1).max(100_000);
 const text = z.string().min(1);
 const list = z.array(text).max(1000);
 
+function isDevice(value: unknown): boolean {
+  return typeof value === "string" && (gpuOf(value) !== null || (DEVICES as readonly string[]).includes(value));
+}
+
 const SCHEMA = z.strictObject({
   host: text.default("127.0.0.1"),
   port: z.int().min(0).max(65535).default(8000),
@@ -36,7 +40,7 @@ const SCHEMA = z.strictObject({
   models: list.min(1).default(["nano"]),
   modelDir: text.optional(),
   offline: z.boolean().default(false),
-  device: z.enum(DEVICES).default("auto"),
+  device: z.custom<Device>(isDevice, `expected one of ${DEVICES.join(", ")}`).default("auto"),
   dtype: z.enum(DTYPES).default("auto"),
   threads: z.int().min(0).max(1024).default(0),
   batchSize: count.max(1024).optional(),

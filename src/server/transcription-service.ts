@@ -5,7 +5,6 @@
 import { rm } from "node:fs/promises";
 import { basename } from "node:path";
 import { performance } from "node:perf_hooks";
-import { ROWS_PER_LANE } from "../engine/engine.ts";
 import { InputError, OptionError, quote, UnsupportedAudioError } from "../errors.ts";
 import { windowFrames } from "../model/index.ts";
 import { WhisperPipeline, type TranscribeOptions } from "../pipeline/index.ts";
@@ -23,9 +22,6 @@ import {
   type TranscriptionService,
 } from "./service.ts";
 import { INSTALL_HINT, isVideoPage, UnknownSiteError, YtDlpMissingError, type VideoDownloads } from "./video-site.ts";
-
-/** Jobs of one window each fill a batch. */
-const JOBS_PER_LANE = ROWS_PER_LANE;
 
 /** More jobs at once gain nothing, and each has a decoder of its file and batches of its own. */
 const MAX_RUNNING_DEFAULT = 64;
@@ -100,8 +96,8 @@ export class PipelineService implements TranscriptionService {
     this.#config = config;
     this.#videos = videos;
     this.#observer = observer;
-    const { parallelism } = loaded[0].pipeline.engine;
-    this.#maxRunning = config.maxRunning ?? Math.min(JOBS_PER_LANE * parallelism, MAX_RUNNING_DEFAULT);
+    // Jobs of one window each fill a batch.
+    this.#maxRunning = config.maxRunning ?? Math.min(loaded[0].pipeline.engine.batchSize, MAX_RUNNING_DEFAULT);
   }
 
   /**
@@ -355,7 +351,7 @@ export class PipelineService implements TranscriptionService {
   #batchSize({ pipeline }: LoadedModel): number {
     if (this.#config.batchSize !== undefined) return this.#config.batchSize;
     const jobs = this.#running.size + this.#waiting.length;
-    return Math.max(1, Math.round((ROWS_PER_LANE * pipeline.engine.parallelism) / Math.max(1, jobs)));
+    return Math.max(1, Math.round(pipeline.engine.batchSize / Math.max(1, jobs)));
   }
 
   /** Frees what a job holds before anybody is told of its end. */

@@ -7,7 +7,7 @@ import {
   type DecodingTokenizer,
   type ResolvedDecoding,
 } from "../decoding/index.ts";
-import { ROWS_PER_LANE, type Engine } from "../engine/engine.ts";
+import type { Engine } from "../engine/engine.ts";
 import { OptionError, quote } from "../errors.ts";
 import { windowFrames, type Head } from "../model/index.ts";
 import type { Task } from "../tokenizer/index.ts";
@@ -17,9 +17,6 @@ import { windowLayout, type WindowLayout } from "./windows.ts";
 
 /** Batches above this gain nothing on any device, and their audio and caches fill the memory. */
 const MAX_BATCH_SIZE = 1024;
-
-/** What a batch's cross-attention caches may take by default: 116 windows of base, 8 of large. */
-const CACHE_BYTES = 1 << 30;
 
 export interface TranscriptionDefaults extends DecodingDefaults {
   /** Heads that word times are made of. */
@@ -59,7 +56,7 @@ export interface ChunkedOptions extends Omit<DecodingOptions, "withoutTimestamps
   readonly chunkLength?: number | undefined;
   /** Seconds by which windows overlap on either side, or left and right; default a sixth of the chunk. */
   readonly strideLength?: number | readonly [left: number, right: number] | undefined;
-  /** Most windows computed together. Default: eight for each that the engine computes side by side, while their caches fit 1 GiB. */
+  /** Most windows computed together. Default: as many as suit the engine. */
   readonly batchSize?: number | undefined;
   readonly signal?: AbortSignal | undefined;
   readonly onProgress?: ((progress: Progress) => void) | undefined;
@@ -117,13 +114,6 @@ export function wordWarnings(words: WordOptions | null, task: Task): string[] {
   return words !== null && task === "translate" ? ["Times of words in translations may not be reliable"] : [];
 }
 
-/** Keeps the engine busy within the memory for caches, of which one byte a number is the least. */
-function defaultBatchSize({ dimensions, parallelism }: TranscriptionContext["engine"]): number {
-  const { nTextLayer, nTextState, nAudioCtx } = dimensions;
-  const fitting = Math.floor(CACHE_BYTES / (2 * nTextLayer * nTextState * nAudioCtx));
-  return Math.min(ROWS_PER_LANE * parallelism, Math.max(parallelism, fitting), MAX_BATCH_SIZE);
-}
-
 /**
  * Checks the options and fills in what is missing.
  *
@@ -144,7 +134,7 @@ export function resolveChunked(context: TranscriptionContext, options: ChunkedOp
       hint: "leave out one of language and languagePerWindow",
     });
   }
-  const batchSize = options.batchSize ?? defaultBatchSize(engine);
+  const batchSize = options.batchSize ?? Math.min(engine.batchSize, MAX_BATCH_SIZE);
   if (!Number.isInteger(batchSize) || batchSize < 1 || batchSize > MAX_BATCH_SIZE) {
     throw new OptionError(
       "batchSize",

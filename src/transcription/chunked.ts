@@ -6,7 +6,7 @@
 import type { TokenTiming } from "../alignment/index.ts";
 import { HOP_LENGTH, logMelWindow } from "../features/index.ts";
 import { decodeGreedy, detectLanguage, type DecodingResult } from "../decoding/index.ts";
-import type { AudioState } from "../engine/engine.ts";
+import type { AudioState, Engine } from "../engine/engine.ts";
 import { alignmentHeads, windowFrames } from "../model/index.ts";
 import { tensor, type Tensor } from "../tensor/index.ts";
 import type { AudioStream } from "../audio/index.ts";
@@ -165,7 +165,7 @@ async function decodeBatch(
 ): Promise<DecodedBatch | FailedBatch> {
   let audio: AudioState | null = null;
   try {
-    audio = await engine.encode(melBatch(jobs, engine.dimensions.nMels, windowFrames(engine.dimensions)));
+    audio = await encodeWindows(engine, jobs);
     await turn;
     signal?.throwIfAborted();
     const needed = jobs.some(({ recording }) => recording.needsDetection);
@@ -194,7 +194,13 @@ function deliver(batch: DecodedBatch | FailedBatch): void {
   }
 }
 
-/** Log-Mel of each window by itself, as Hugging Face's extractor has it (facts 1.4.7): [batch, nMels, frames]. */
+/** The log-Mel of each window is its own, as Hugging Face's extractor has it (facts 1.4.7). */
+function encodeWindows(engine: Engine, jobs: readonly Job[]): Promise<AudioState> {
+  if (engine.encodeSamples !== undefined) return engine.encodeSamples(jobs.map(({ window }) => window.samples));
+  return engine.encode(melBatch(jobs, engine.dimensions.nMels, windowFrames(engine.dimensions)));
+}
+
+/** [batch, nMels, frames]. */
 function melBatch(jobs: readonly Job[], nMels: number, frames: number): Tensor {
   const size = nMels * frames;
   const data = new Float32Array(jobs.length * size);

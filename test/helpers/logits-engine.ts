@@ -39,6 +39,7 @@ export class LogitsEngine implements Engine {
   readonly device = "logits";
   readonly dtype = "float32";
   readonly parallelism = 1;
+  readonly batchSize = 8;
   /** Prompts of `generate` and `startDecoder`, in order; one for all rows of a start. */
   readonly prompts: (readonly number[])[] = [];
   readonly generates: GenerateRequest[] = [];

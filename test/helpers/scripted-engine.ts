@@ -68,6 +68,7 @@ export class ScriptedEngine implements Engine {
   readonly device = "scripted";
   readonly dtype = "float32";
   readonly parallelism = 2;
+  readonly batchSize = 16;
   /** Windows of each batch that was encoded. */
   readonly encoded: number[] = [];
   /** Every request, in the order of the calls. */

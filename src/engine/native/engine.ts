@@ -21,9 +21,11 @@ import type {
   RankedTokens,
   RankRequest,
 } from "../engine.ts";
+import { processorBatchSize } from "../batch-size.ts";
 import { KeptAudio, ownAudio, ownDecoder } from "../kept-audio.ts";
 import { PackedFile } from "../packed-file.ts";
-import { packHistory, packRules } from "./history.ts";
+import { packHistory } from "../token-rules.ts";
+import { packRules } from "./rules.ts";
 import type { EngineHandle, Kernels, RowsHandle, WindowHandle } from "./kernels.ts";
 import { addParts, dimensionsOf, LAYOUT_VERSION } from "./layout.ts";
 
@@ -82,6 +84,7 @@ class NativeEngine implements Engine {
   readonly device = "cpu";
   readonly dtype = "int8";
   readonly parallelism: number;
+  readonly batchSize: number;
   readonly #kernels: Kernels;
   readonly #handle: EngineHandle;
   #last: Promise<unknown> = Promise.resolve();
@@ -96,6 +99,7 @@ class NativeEngine implements Engine {
     this.#kernels = kernels;
     this.#handle = handle;
     this.parallelism = threads;
+    this.batchSize = processorBatchSize(dimensions, threads);
   }
 
   /** Runs a call after those that came before it. */

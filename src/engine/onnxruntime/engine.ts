@@ -20,6 +20,7 @@ import type {
   RankRequest,
 } from "../engine.ts";
 import { checkAttend, checkCombine, checkRank, checkReorder, checkRequests, checkRows, checkStep } from "../checks.ts";
+import { processorBatchSize } from "../batch-size.ts";
 import { KeptAudio, ownAudio, ownDecoder } from "../kept-audio.ts";
 import { decoderGraph } from "./decoder-graph.ts";
 import { encoderGraph } from "./encoder-graph.ts";
@@ -92,6 +93,7 @@ class OnnxDecoderState implements DecoderState {
 class OnnxEngine implements Engine {
   readonly device = "cpu";
   readonly parallelism: number;
+  readonly batchSize: number;
   readonly #threads: number;
   readonly #setup: Omit<WorkerSetup, "threads">;
   /** Workers that windows are spread over. */
@@ -112,6 +114,7 @@ class OnnxEngine implements Engine {
     this.#threads = threads;
     this.#setup = setup;
     this.parallelism = workers ?? threads;
+    this.batchSize = processorBatchSize(dimensions, this.parallelism);
     this.#narrowThreads = workers === null ? 1 : Math.max(1, Math.floor(threads / workers));
     this.#hasWide = workers === null && threads > 1;
   }

@@ -33,6 +33,7 @@ import type {
 import { applyTokenRules, argmax, logSumExp } from "../token-rules.ts";
 import { rankRows } from "../token-scores.ts";
 import { checkAttend, checkCombine, checkRank, checkReorder, checkRequests, checkRows, checkStep } from "../checks.ts";
+import { processorBatchSize } from "../batch-size.ts";
 import { KeptAudio, ownAudio, ownDecoder } from "../kept-audio.ts";
 import { ReferenceOps } from "./ops.ts";
 
@@ -72,12 +73,15 @@ export class ReferenceEngine implements Engine {
   readonly device = "reference";
   readonly dtype = "float32";
   readonly parallelism = 1;
+  readonly batchSize: number;
   private disposed = false;
 
   constructor(
     readonly dimensions: ModelDimensions,
     private readonly parameters: Map<string, Float32Array>,
-  ) {}
+  ) {
+    this.batchSize = processorBatchSize(dimensions, this.parallelism);
+  }
 
   async encode(mel: Tensor, options: { keepFeatures?: boolean } = {}): Promise<AudioState> {
     this.check();

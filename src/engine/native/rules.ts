@@ -1,4 +1,4 @@
-/** Token rules and texts as the addon reads them. */
+/** Token rules as the addon reads them. */
 import type { TokenRules } from "../token-rules.ts";
 import type { PackedRules } from "./kernels.ts";
 
@@ -14,17 +14,5 @@ export function packRules({ eot, timestampBegin, timestamps, suppress, suppressA
     ...suppress,
     suppressAtBegin.length,
     ...suppressAtBegin,
-  );
-}
-
-/** What the rules need to know of each text: [texts, 4], the fields of native/decoder.h's History. */
-export function packHistory(texts: readonly (readonly number[])[], { timestampBegin: begin }: TokenRules): Int32Array {
-  return Int32Array.from(
-    texts.flatMap((text) => [
-      text.length,
-      Number(text.length >= 1 && text[text.length - 1] >= begin),
-      Number(text.length < 2 || text[text.length - 2] >= begin),
-      text.findLast((id) => id >= begin) ?? -1,
-    ]),
   );
 }
