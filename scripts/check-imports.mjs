@@ -34,7 +34,7 @@ export const FOLDERS = [
   { name: "model", imports: [], portable: [] },
 
   { name: "checkpoint", imports: ["model", "hub"] },
-  { name: "engine", imports: ["model", "onnx"] },
+  { name: "engine", imports: ["features", "model", "onnx"] },
 
   { name: "scheduling", imports: ["model", "engine/engine.ts", "engine/kept-audio.ts"], portable: [] },
 

@@ -13,7 +13,7 @@ import {
   type OutputFormat,
   type SubtitleOptions,
 } from "../outputs/index.ts";
-import { ALGORITHMS, BUNDLED_MODEL, DEVICES, DTYPES } from "../pipeline/choices.ts";
+import { ALGORITHMS, assertDevice, BUNDLED_MODEL, DEVICES, DTYPES } from "../pipeline/choices.ts";
 import { TASKS } from "../tokenizer/task.ts";
 import { conflict, orNone, parseBoolean, parseSeconds, parseWhole } from "./arguments.ts";
 import {
@@ -152,7 +152,7 @@ export async function readTranscribeFlags(command: Command): Promise<TranscribeF
   const chosen = (name: string): boolean => command.getOptionValueSource(name) === "cli";
 
   const [device, dtype, asked, task] = [text("device"), text("dtype"), text("algorithm"), text("task")];
-  assertOneOf("device", device, DEVICES);
+  assertDevice(device);
   assertOneOf("dtype", dtype, DTYPES);
   assertOneOf("algorithm", asked, ["auto", ...ALGORITHMS]);
   assertOneOf("task", task, TASKS);

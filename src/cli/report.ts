@@ -222,3 +222,23 @@ function shorten(text: string, width: number): string {
   const characters = [...text];
   return characters.length <= width ? text : `${characters.slice(0, Math.max(0, width - 1)).join("")}…`;
 }
+
+/**
+ * Rows below a header, in columns.
+ *
+ * @param right columns of numbers, which end at one place
+ */
+export function table(
+  header: readonly string[],
+  rows: readonly (readonly string[])[],
+  host: Pick<CliHost, "stdout">,
+  right: readonly number[] = [],
+): string {
+  const widths = header.map((title, i) => Math.max(title.length, ...rows.map((row) => row[i].length)));
+  const line = (cells: readonly string[]): string =>
+    cells
+      .map((cell, i) => (right.includes(i) ? cell.padStart(widths[i]) : cell.padEnd(widths[i])))
+      .join("  ")
+      .trimEnd();
+  return `${[colours(host.stdout).bold(line(header)), ...rows.map(line)].join("\n")}\n`;
+}

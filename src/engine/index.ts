@@ -13,4 +13,5 @@ export type {
 } from "./engine.ts";
 export { applyTokenRules, argmax, logSumExp, type TimestampRules, type TokenRules } from "./token-rules.ts";
 export { createCpuEngine, fastestDType, type CpuEngineOptions } from "./cpu.ts";
+export { createCudaEngine, listGpus, type CudaEngineOptions, type GpuInfo } from "./cuda/index.ts";
 export { createReferenceEngine } from "./reference/index.ts";

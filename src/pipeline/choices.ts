@@ -1,14 +1,31 @@
 /**
- * The words that a caller chooses among, and the types that they make. Nothing is imported here, so that the command line
- * lists them in its help, and refuses others, without loading an engine.
+ * The words that a caller chooses among, and the types that they make. Nothing but the error classes is imported here, so that the command
+ * line lists them in its help, and refuses others, without loading an engine.
  */
+import { assertOneOf } from "../errors.ts";
 
 /** Where a model runs. */
-export const DEVICES = ["auto", "cpu", "reference"] as const;
-export type Device = (typeof DEVICES)[number];
+export const DEVICES = ["auto", "cpu", "cuda", "reference"] as const;
+
+/** One of `DEVICES`; "cuda:1" is the second GPU. */
+export type Device = (typeof DEVICES)[number] | `cuda:${number}`;
+
+const NUMBERED_GPU = /^cuda:(\d{1,3})$/;
+
+/** Number of the GPU that a device names, in the driver's order; null for other devices. */
+export function gpuOf(device: string): number | null {
+  const number = device === "cuda" ? "0" : NUMBERED_GPU.exec(device)?.[1];
+  return number === undefined ? null : Number(number);
+}
+
+/** @throws {OptionError} unless the device exists */
+export function assertDevice(device: unknown): asserts device is Device {
+  if (typeof device === "string" && gpuOf(device) !== null) return;
+  assertOneOf("device", device, DEVICES);
+}
 
 /** Numbers that a model computes with. */
-export const DTYPES = ["auto", "float32", "int8"] as const;
+export const DTYPES = ["auto", "float32", "float16", "bfloat16", "int8"] as const;
 export type DTypeOption = (typeof DTYPES)[number];
 
 /**

@@ -1,6 +1,7 @@
 export {
   ALGORITHMS,
   BUNDLED_MODEL,
+  assertDevice,
   DEVICES,
   DTYPES,
   type Algorithm,

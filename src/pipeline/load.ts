@@ -1,15 +1,24 @@
 /** From a model's name to what runs: the checkpoint's folder, its tokenizer, and an engine for the device asked for. */
 import { openCheckpoint, openProcessorFiles, type Checkpoint, type ProcessorFiles } from "../checkpoint/index.ts";
-import { createCpuEngine, createReferenceEngine, fastestDType, type Engine } from "../engine/index.ts";
+import {
+  createCpuEngine,
+  createCudaEngine,
+  createReferenceEngine,
+  fastestDType,
+  type Engine,
+} from "../engine/index.ts";
 import { assertOneOf, OptionError } from "../errors.ts";
 import { resolveModel, type HubOptions } from "../hub/index.ts";
 import { Tokenizer } from "../tokenizer/index.ts";
-import { DEVICES, DTYPES, type Device, type DTypeOption } from "./choices.ts";
+import { assertDevice, DTYPES, gpuOf, type Device, type DTypeOption } from "./choices.ts";
 
 export interface EngineOptions {
-  /** Default "auto": the fastest engine that this machine has. "reference" is slow and for tests. */
+  /** Default "auto": the processor. "cuda" is an NVIDIA GPU, "cuda:1" the second. "reference" is slow and for tests. */
   readonly device?: Device | undefined;
-  /** Default "auto": int8 on the CPU, except where a small model gains nothing by it. "float32" is exact. */
+  /**
+   * Default "auto": int8 on the processor, except where a small model gains nothing by it; float16 on a GPU. "float32" is exact. The processor
+   * knows float32 and int8, a GPU float32, float16 and bfloat16.
+   */
   readonly dtype?: DTypeOption | undefined;
   /** Cores to use; default all. */
   readonly threads?: number | undefined;
@@ -71,26 +80,46 @@ export async function loadTokenizer(
  *
  * @throws {OptionError} for a device or dtype that does not exist, or does not go with the other
  */
-export function resolveEngineOptions(options: EngineOptions): {
-  device: "cpu" | "reference";
-  dtype: DTypeOption;
-} {
+export function resolveEngineOptions(options: EngineOptions): ResolvedEngineOptions {
   const { device = "auto", dtype = "auto" } = options;
-  assertOneOf("device", device, DEVICES);
+  assertDevice(device);
   assertOneOf("dtype", dtype, DTYPES);
-  if (device === "reference") {
-    if (dtype === "int8") throw new OptionError("dtype", 'Device "reference" computes in float32 only, not in int8');
-    return { device, dtype: "float32" };
+  const gpu = gpuOf(device);
+  const resolved = gpu !== null ? "cuda" : device === "reference" ? "reference" : "cpu";
+  const known: readonly DTypeOption[] = DEVICE_DTYPES[resolved];
+  if (dtype !== "auto" && !known.includes(dtype)) {
+    throw new OptionError("dtype", `Device "${device}" computes in ${known.join(", ")}, not in ${dtype}`);
   }
-  return { device: "cpu", dtype };
+  return { device: resolved, gpu: gpu ?? 0, dtype } as ResolvedEngineOptions;
 }
+
+/** What each device computes with. */
+const DEVICE_DTYPES = {
+  cpu: ["int8", "float32"],
+  cuda: ["float16", "bfloat16", "float32"],
+  reference: ["float32"],
+} as const;
+
+/** The dtype is one that the device has. */
+type ResolvedEngineOptions = {
+  [D in keyof typeof DEVICE_DTYPES]: {
+    readonly device: D;
+    /** Number of the GPU, where it is one. */
+    readonly gpu: number;
+    readonly dtype: "auto" | (typeof DEVICE_DTYPES)[D][number];
+  };
+}[keyof typeof DEVICE_DTYPES];
 
 /** Makes a checkpoint ready on a device. @throws {OptionError} @throws {EngineUnavailableError} */
 export async function openEngine(checkpoint: Checkpoint, options: EngineOptions = {}): Promise<Engine> {
-  const { device, dtype } = resolveEngineOptions(options);
-  if (device === "reference") return createReferenceEngine(checkpoint);
+  const resolved = resolveEngineOptions(options);
+  if (resolved.device === "reference") return createReferenceEngine(checkpoint);
+  if (resolved.device === "cuda") {
+    const { gpu, dtype } = resolved;
+    return createCudaEngine(checkpoint, { ordinal: gpu, ...(dtype !== "auto" && { dtype }) });
+  }
   return createCpuEngine(checkpoint, {
-    dtype: dtype === "auto" ? fastestDType(checkpoint.dimensions) : dtype,
+    dtype: resolved.dtype === "auto" ? fastestDType(checkpoint.dimensions) : resolved.dtype,
     ...(options.threads !== undefined && { threads: options.threads }),
     ...(options.workers !== undefined && { workers: options.workers }),
   });

@@ -254,7 +254,7 @@ describe("wrong usage is told before a model is loaded, with exit code 2", () =>
     ["--task sing", 'Unknown task "sing", expected one of transcribe, translate'],
     ["--language klingon", 'Unknown language "klingon", expected one of english, chinese'],
     ["-f doc", 'Unknown output format "doc", expected one of txt, vtt, srt, tsv, json, lrc, csv, json-full, ass, all'],
-    ["--device tpu", 'Unknown device "tpu", expected one of auto, cpu, reference'],
+    ["--device tpu", 'Unknown device "tpu", expected one of auto, cpu, cuda, reference'],
     ["--dtype float8", 'Unknown dtype "float8", expected one of auto, float32, int8'],
     ["--algorithm magic", 'Unknown algorithm "magic", expected one of auto, chunked, sequential'],
     ["--verbose=maybe", 'Unknown value "maybe" of --verbose, expected one of True, False'],

@@ -1,6 +1,7 @@
 /** `sotto bench`: how fast this machine is, stage by stage, with any model and dtype. */
 import type { Command } from "commander";
 import { assertOneOf } from "../../errors.ts";
+import { assertDevice, DTYPES } from "../../pipeline/choices.ts";
 import { parseWhole } from "../arguments.ts";
 import type { CliCommand } from "../command.ts";
 import type { CliHost } from "../host.ts";
@@ -29,9 +30,9 @@ export const bench: CliCommand = {
     const whole = (name: string, least: number): number => parseWhole(`--${name}`, String(given[name]), least);
     const options = { batch: whole("batch_size", 1), tokens: whole("tokens", 1), rounds: whole("rounds", 1) };
     const threads = whole("threads", 0);
-    const { DEVICES, DTYPES, loadCheckpoint, loadTokenizer, openEngine } = await import("../../pipeline/index.ts");
+    const { loadCheckpoint, loadTokenizer, openEngine } = await import("../../pipeline/index.ts");
     const { device, dtype } = given;
-    assertOneOf("device", device, DEVICES);
+    assertDevice(device);
     assertOneOf("dtype", dtype, DTYPES);
 
     const before = process.memoryUsage.rss();

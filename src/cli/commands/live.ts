@@ -2,7 +2,7 @@
 import type { Command } from "commander";
 import { assertOneOf, OptionError } from "../../errors.ts";
 import type { LiveEvent } from "../../live/index.ts";
-import { DEVICES, DTYPES } from "../../pipeline/choices.ts";
+import { assertDevice, DEVICES, DTYPES } from "../../pipeline/choices.ts";
 import { TASKS, type Task } from "../../tokenizer/task.ts";
 import type { TranscriptionContext } from "../../transcription/index.ts";
 import { parseNumber, parseWhole } from "../arguments.ts";
@@ -66,7 +66,7 @@ async function readFlags(command: Command): Promise<LiveFlags> {
   const given = command.opts<Record<string, string | boolean | undefined>>();
   const text = (name: string): string | undefined => (typeof given[name] === "string" ? given[name] : undefined);
   const [device, dtype, task, format] = [text("device"), text("dtype"), text("task"), text("output_format")];
-  assertOneOf("device", device, DEVICES);
+  assertDevice(device);
   assertOneOf("dtype", dtype, DTYPES);
   assertOneOf("task", task, TASKS);
   assertOneOf("output format", format, LIVE_FORMATS);

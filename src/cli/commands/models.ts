@@ -3,7 +3,7 @@
 import type { Command } from "commander";
 import type { CliCommand } from "../command.ts";
 import type { CliHost } from "../host.ts";
-import { colours, size } from "../report.ts";
+import { size, table } from "../report.ts";
 
 export const models: CliCommand = {
   name: "models",
@@ -30,21 +30,11 @@ export const models: CliCommand = {
       onDisk(repository),
     ]);
     for (const [repository, bytes] of bytesOf) rows.push(["-", repository, "-", "-", size(bytes)]);
-    host.stdout.write(table(["MODEL", "REPOSITORY", "PARAMETERS", "LANGUAGES", "ON DISK"], rows, host));
+    host.stdout.write(table(["MODEL", "REPOSITORY", "PARAMETERS", "LANGUAGES", "ON DISK"], rows, host, [2]));
     return 0;
   },
 };
 
 function millions(count: number): string {
   return count >= 9.95e6 ? `${Math.round(count / 1e6)} M` : `${(count / 1e6).toFixed(1)} M`;
-}
-
-function table(header: readonly string[], rows: readonly (readonly string[])[], host: CliHost): string {
-  const widths = header.map((title, i) => Math.max(title.length, ...rows.map((row) => row[i].length)));
-  const line = (cells: readonly string[]): string =>
-    cells
-      .map((cell, i) => (i === 2 ? cell.padStart(widths[i]) : cell.padEnd(widths[i])))
-      .join("  ")
-      .trimEnd();
-  return `${[colours(host.stdout).bold(line(header)), ...rows.map(line)].join("\n")}\n`;
 }

@@ -1,0 +1,530 @@
+/**
+ * The CUDA engine: kernels of our own on an NVIDIA GPU, through nothing but its driver.
+ *
+ * Calls run one after the other, since each fills the GPU. Weights and activations are float16, bfloat16 or float32; sums, the residual stream
+ * and the statistics of norms are float32 always.
+ */
+import { EngineUnavailableError, withHint } from "../../errors.ts";
+import { crossCaches, encoder, windowFrames, type ModelDimensions, type ParameterSource } from "../../model/index.ts";
+import { assertShape, BYTES_PER_ELEMENT, tensor, type Tensor } from "../../tensor/index.ts";
+import { checkAttend, checkCombine, checkRank, checkReorder, checkRequests, checkRows, checkStep } from "../checks.ts";
+import type {
+  AttendRequest,
+  Attention,
+  AudioState,
+  AudioWindowRef,
+  DecoderRow,
+  DecoderState,
+  Engine,
+  Generated,
+  GenerateRequest,
+  RankedTokens,
+  RankRequest,
+} from "../engine.ts";
+import { KeptAudio, ownAudio, ownDecoder } from "../kept-audio.ts";
+import { packHistory } from "../token-rules.ts";
+import { DecoderRuns, type RunRows } from "./decoder-runs.ts";
+import { CudaDevice } from "./device.ts";
+import { CudaError } from "./driver.ts";
+import { Generation } from "./generate.ts";
+import { HEAD_SIZE, Kernels, type CudaDType } from "./kernels.ts";
+import { LanePool, Lanes, type Row } from "./lanes.ts";
+import { DeviceLogMel } from "./log-mel.ts";
+import { EncoderLaunches } from "./ops.ts";
+import { EncoderScratch } from "./scratch.ts";
+import { DeviceRules } from "./token-rules.ts";
+import { DeviceWeights } from "./weights.ts";
+
+export interface CudaEngineOptions {
+  /** Default float16. */
+  readonly dtype?: CudaDType;
+  /** Which GPU, in the driver's order. Default 0. */
+  readonly ordinal?: number;
+}
+
+/** Windows encoded at a time: enough to fill any GPU. */
+const ENCODER_WINDOWS = 32;
+
+/** Sequences generated at a time. */
+const MAX_SLOTS = 256;
+
+/** Share of the free memory that one kind of caches may take. */
+const CACHE_SHARE = 0.4;
+
+/**
+ * Copies a checkpoint to a GPU.
+ *
+ * @throws {EngineUnavailableError} if there is no GPU that can be used, or the model does not fit it
+ */
+export async function createCudaEngine(parameters: ParameterSource, options: CudaEngineOptions = {}): Promise<Engine> {
+  const { nTextState, nTextHead, nAudioState, nAudioHead, nTextCtx } = parameters.dimensions;
+  if (nTextState !== HEAD_SIZE * nTextHead || nAudioState !== HEAD_SIZE * nAudioHead) {
+    throw new EngineUnavailableError("cuda", "the checkpoint's attention heads are not 64 wide", {
+      hint: 'use device "reference"',
+    });
+  }
+  if (nTextState > MAX_STATE || nAudioState > MAX_STATE || nTextCtx > MAX_TEXT_CTX) {
+    throw new EngineUnavailableError(
+      "cuda",
+      `the checkpoint has states ${Math.max(nTextState, nAudioState)} wide and ${nTextCtx} positions, expected at most ${MAX_STATE} and ${MAX_TEXT_CTX}`,
+    );
+  }
+  const device = CudaDevice.open(options.ordinal ?? 0);
+  try {
+    const kernels = new Kernels(device, options.dtype ?? "float16");
+    const weights = await DeviceWeights.load(parameters, kernels);
+    return new CudaEngine(parameters.dimensions, kernels, weights);
+  } catch (error) {
+    device.close();
+    throw outOfMemory(error, "a smaller model, or dtype float16, takes less") ?? error;
+  }
+}
+
+/** What the kernels were made for: kernels/layer_norm.cuh, kernels/self_attention.cuh. */
+const MAX_STATE = 1280;
+const MAX_TEXT_CTX = 448;
+
+/** An error in words, if it says that the GPU's memory is full. */
+function outOfMemory(error: unknown, hint: string): Error | null {
+  if (!(error instanceof CudaError) || error.code !== "CUDA_ERROR_OUT_OF_MEMORY") return null;
+  return new Error(withHint(error.message, hint), { cause: error });
+}
+
+/** What is kept of a window: where its cross-attention caches are, T [layer][2][nHead][nAudioCtx][64]. */
+type WindowAddress = number;
+
+class CudaDecoderState implements DecoderState {
+  length = 0;
+  #lanes: Lanes | null;
+
+  constructor(
+    readonly owner: CudaEngine,
+    lanes: Lanes,
+    readonly rows: number,
+    readonly windows: number,
+    private readonly pool: LanePool,
+  ) {
+    this.#lanes = lanes;
+  }
+
+  /** @throws {Error} if the state has been disposed */
+  get lanes(): Lanes {
+    if (this.#lanes === null) throw new Error("Cannot use a decoder state after its dispose()");
+    return this.#lanes;
+  }
+
+  /** The window, by order, that a row listens to. */
+  windowOf(row: number): number {
+    return Math.floor(row / (this.rows / this.windows));
+  }
+
+  dispose(): void {
+    if (this.#lanes !== null) this.pool.give(this.#lanes);
+    this.#lanes = null;
+  }
+}
+
+class CudaEngine implements Engine {
+  readonly device = "cuda";
+  readonly dtype: CudaDType;
+  readonly parallelism = ENCODER_WINDOWS;
+  readonly batchSize: number;
+  readonly #device: CudaDevice;
+  readonly #kernels: Kernels;
+  readonly #weights: DeviceWeights;
+  readonly #encoder: EncoderScratch;
+  readonly #runs: DecoderRuns;
+  readonly #pool: LanePool;
+  readonly #logMel: DeviceLogMel;
+  readonly #windowBytes: number;
+  readonly #maxSlots: number;
+  #last: Promise<unknown> = Promise.resolve();
+  #disposed = false;
+
+  constructor(
+    readonly dimensions: ModelDimensions,
+    kernels: Kernels,
+    weights: DeviceWeights,
+  ) {
+    const { device, dtype } = kernels;
+    const { nTextLayer, nTextHead, nAudioCtx } = dimensions;
+    this.dtype = dtype;
+    this.#device = device;
+    this.#kernels = kernels;
+    this.#weights = weights;
+    this.#windowBytes = nTextLayer * 2 * nTextHead * nAudioCtx * HEAD_SIZE * BYTES_PER_ELEMENT[dtype];
+    const fitting = (bytes: number, share: number): number => Math.floor((share * device.freeMemory) / bytes);
+    const windows = Math.min(ENCODER_WINDOWS, fitting(EncoderScratch.bytesPerWindow(dtype, dimensions), 0.1));
+    this.#encoder = new EncoderScratch(device, dtype, dimensions, Math.max(1, windows));
+    this.#runs = new DecoderRuns(kernels, weights, dimensions);
+    this.#pool = new LanePool(device, dtype, dimensions);
+    this.#logMel = new DeviceLogMel(kernels, dimensions);
+    device.onPressure(() => this.#pool.trim());
+    const slots = fitting(Lanes.bytesPerSlot(dtype, dimensions), CACHE_SHARE);
+    this.#maxSlots = powerOfTwoBelow(Math.max(1, Math.min(MAX_SLOTS, slots)));
+    this.batchSize = Math.max(1, Math.min(this.#maxSlots, fitting(this.#windowBytes, CACHE_SHARE)));
+  }
+
+  /** Runs a call after those that came before it. */
+  #queue<T>(call: () => Promise<T>): Promise<T> {
+    const result = this.#last.then(async () => {
+      this.#check();
+      this.#device.enter();
+      try {
+        const value = await call();
+        this.#check();
+        return value;
+      } catch (error) {
+        throw outOfMemory(error, "a smaller batchSize takes less") ?? error;
+      }
+    });
+    this.#last = result.catch(() => {});
+    return result;
+  }
+
+  #check(): void {
+    if (this.#disposed) throw new Error("Cannot use an engine after its dispose()");
+  }
+
+  async encode(mel: Tensor, options: { keepFeatures?: boolean } = {}): Promise<AudioState> {
+    this.#check();
+    const { nMels } = this.dimensions;
+    const frames = windowFrames(this.dimensions);
+    assertShape("mel", mel, ["batch", nMels, frames]);
+    const size = nMels * frames;
+    return this.#encode(mel.dims[0], options.keepFeatures ?? false, (first, count) => {
+      const bytes = this.#device.upload(mel.data.subarray(first * size, (first + count) * size));
+      this.#kernels.importMel(bytes.address, this.#encoder.mel, count, frames, nMels);
+      this.#device.free(bytes);
+    });
+  }
+
+  async encodeSamples(windows: readonly Float32Array[]): Promise<AudioState> {
+    this.#check();
+    const most = this.#logMel.windowSamples;
+    const tooLong = windows.find(({ length }) => length > most);
+    if (tooLong !== undefined) {
+      throw new RangeError(`Cannot encode a window of ${tooLong.length} samples, expected at most ${most}`);
+    }
+    return this.#encode(windows.length, false, (first, count) =>
+      this.#logMel.compute(windows.slice(first, first + count), this.#encoder.mel),
+    );
+  }
+
+  /** @param load puts the log-Mel spectrograms of some windows into the scratch memory */
+  #encode(batch: number, keepFeatures: boolean, load: (first: number, count: number) => void): Promise<AudioState> {
+    return this.#queue(async () => {
+      const { nAudioCtx, nAudioState } = this.dimensions;
+      const caches = this.#device.alloc(batch * this.#windowBytes);
+      const features = keepFeatures ? new Float32Array(batch * nAudioCtx * nAudioState) : null;
+      try {
+        for (let first = 0; first < batch; first += this.#encoder.windows) {
+          const count = Math.min(this.#encoder.windows, batch - first);
+          load(first, count);
+          const target = { address: caches.address + first * this.#windowBytes, windowBytes: this.#windowBytes };
+          const ops = this.#encoderLaunches(count, target);
+          const encoded = encoder(ops, this.dimensions, ops.mel);
+          crossCaches(ops, this.dimensions, encoded);
+          if (features !== null) {
+            const read = await this.#features(encoded.address, count);
+            features.set(read, first * nAudioCtx * nAudioState);
+          }
+        }
+        await this.#device.finished();
+      } catch (error) {
+        this.#device.free(caches);
+        throw error;
+      }
+      const windows = Array.from({ length: batch }, (_, i): WindowAddress => caches.address + i * this.#windowBytes);
+      const kept = features === null ? null : tensor(features, [batch, nAudioCtx, nAudioState]);
+      return KeptAudio.of(this, windows, kept, () => this.#device.free(caches));
+    });
+  }
+
+  #encoderLaunches(batch: number, caches: { address: number; windowBytes: number }): EncoderLaunches {
+    return new EncoderLaunches(this.#kernels, this.#weights, this.dimensions, this.#encoder, batch, caches);
+  }
+
+  /** Encoded windows as float32. */
+  async #features(address: number, count: number): Promise<Float32Array> {
+    const { nAudioCtx, nAudioState } = this.dimensions;
+    const numbers = count * nAudioCtx * nAudioState;
+    const floats = this.#device.alloc(4 * numbers);
+    this.#kernels.cast(address, this.dtype, floats.address, "float32", numbers);
+    const read = await this.#device.download(floats, Float32Array, numbers);
+    this.#device.free(floats);
+    return read;
+  }
+
+  combine(windows: readonly AudioWindowRef[]): AudioState {
+    const parts = windows.map(({ audio, window }) => ({ audio: this.#audio(audio), window }));
+    checkCombine(parts);
+    return KeptAudio.combine(this, parts);
+  }
+
+  async generate(audio: AudioState, requests: readonly GenerateRequest[]): Promise<Generated[]> {
+    const state = this.#audio(audio);
+    checkRequests(requests, state.batch, this.dimensions);
+    if (requests.length === 0) return [];
+    const windows = requests.map(({ window }) => state.window(window));
+    const copies = requests.map((request) => ({ ...request }));
+    return this.#queue(() =>
+      this.#lend(Math.min(copies.length, this.#maxSlots), (lanes) =>
+        new Generation(this.#runs, lanes, copies, windows).run(),
+      ),
+    );
+  }
+
+  /** Lends lanes to a piece of work. */
+  async #lend<T>(slots: number, work: (lanes: Lanes) => Promise<T>): Promise<T> {
+    const lanes = this.#pool.take(slots);
+    try {
+      return await work(lanes);
+    } finally {
+      this.#pool.give(lanes);
+    }
+  }
+
+  async startDecoder(
+    audio: AudioState,
+    rows: readonly DecoderRow[],
+    at?: readonly number[],
+  ): Promise<{ state: DecoderState; logits: Float32Array }> {
+    const encoded = this.#audio(audio);
+    const windows = checkRows(rows, at, encoded.batch, this.dimensions);
+    const addresses = rows.map(({ window }) => encoded.window(window));
+    const prompts = rows.map(({ prompt }) => [...prompt]);
+    return this.#queue(async () => {
+      const state = new CudaDecoderState(this, this.#pool.take(rows.length), rows.length, windows.length, this.#pool);
+      try {
+        state.lanes.listen(addresses);
+        const logits = await this.#prompts(state, prompts, at ?? [prompts[0].length - 1]);
+        state.length = prompts[0].length;
+        return { state, logits };
+      } catch (error) {
+        state.dispose();
+        throw error;
+      }
+    });
+  }
+
+  /** Runs prompts of one length. @returns logits [rows, at.length, nVocab] */
+  async #prompts(
+    state: CudaDecoderState,
+    prompts: readonly (readonly number[])[],
+    at: readonly number[],
+  ): Promise<Float32Array> {
+    const { nVocab } = this.dimensions;
+    const { length } = prompts[0];
+    const atOnce = Math.floor(this.#runs.maxRows / length);
+    const logits = new Float32Array(prompts.length * at.length * nVocab);
+    for (let first = 0; first < prompts.length; first += atOnce) {
+      const some = prompts.slice(first, first + atOnce);
+      const rows = some.flatMap((prompt, i) =>
+        prompt.map((token, position): Row => ({ token, position, slot: first + i })),
+      );
+      const run = this.#runs.prompts(state.lanes, rows, (slot) => state.windowOf(slot));
+      const wanted = some.flatMap((_, i) => at.map((position) => i * length + position));
+      await this.#readLogits(run, wanted, logits.subarray(first * at.length * nVocab));
+    }
+    return logits;
+  }
+
+  /** Reads the logits of some rows into an array. */
+  async #readLogits(run: RunRows, wanted: readonly number[], into: Float32Array): Promise<void> {
+    const { nVocab } = this.dimensions;
+    for (let first = 0; first < wanted.length; first += this.#runs.maxLogitRows) {
+      const some = wanted.slice(first, first + this.#runs.maxLogitRows);
+      const address = run.logits(some);
+      await this.#device.finished();
+      this.#device.read(address, into.subarray(first * nVocab, (first + some.length) * nVocab));
+    }
+  }
+
+  async step(state: DecoderState, tokens: Int32Array): Promise<Float32Array> {
+    const decoder = this.#decoder(state);
+    checkStep(tokens, decoder.rows, decoder.length, this.dimensions);
+    const given = Int32Array.from(tokens);
+    return this.#queue(async () => {
+      const logits = new Float32Array(decoder.rows * this.dimensions.nVocab);
+      const run = this.#step(decoder, given);
+      await this.#readLogits(
+        run,
+        Array.from(given, (_, row) => row),
+        logits,
+      );
+      decoder.length++;
+      return logits;
+    });
+  }
+
+  #step(decoder: CudaDecoderState, tokens: Int32Array): RunRows {
+    const rows = Array.from(tokens, (token, slot): Row => ({ token, position: decoder.length, slot }));
+    return this.#runs.step(decoder.lanes, rows, (slot) => decoder.windowOf(slot));
+  }
+
+  async stepRanked(state: DecoderState, request: RankRequest): Promise<RankedTokens> {
+    const decoder = this.#decoder(state);
+    checkRank(request, decoder.rows, decoder.length, this.dimensions);
+    const { rules, k } = request;
+    const tokens = Int32Array.from(request.tokens);
+    const history = packHistory(request.generated, rules);
+    return this.#queue(async () => {
+      const ranked = await this.#rank(this.#step(decoder, tokens), tokens.length, history, rules, k);
+      decoder.length++;
+      return ranked;
+    });
+  }
+
+  async #rank(
+    run: RunRows,
+    rows: number,
+    history: Int32Array,
+    rules: RankRequest["rules"],
+    k: number,
+  ): Promise<RankedTokens> {
+    const { nVocab } = this.dimensions;
+    const device = this.#device;
+    const masks = new DeviceRules(device, [rules], nVocab);
+    const record = device.upload(masks.record(rules));
+    const histories = device.upload(history);
+    const ids = device.alloc(4 * rows * k);
+    const logprobs = device.alloc(4 * rows * k);
+    try {
+      for (let first = 0; first < rows; first += this.#runs.maxLogitRows) {
+        const count = Math.min(this.#runs.maxLogitRows, rows - first);
+        this.#kernels.rankTokens({
+          logits: run.logits(Array.from({ length: count }, (_, i) => first + i)),
+          history: histories.address + 16 * first,
+          rules: record.address,
+          ids: ids.address + 4 * first * k,
+          logprobs: logprobs.address + 4 * first * k,
+          ...{ rows: count, nVocab, k },
+        });
+      }
+      return {
+        ids: await device.download(ids, Int32Array, rows * k),
+        logprobs: await device.download(logprobs, Float32Array, rows * k),
+      };
+    } finally {
+      masks.free();
+      for (const buffer of [record, histories, ids, logprobs]) device.free(buffer);
+    }
+  }
+
+  async reorder(state: DecoderState, from: Int32Array): Promise<void> {
+    const decoder = this.#decoder(state);
+    checkReorder(from, decoder.rows, decoder.windows);
+    const order = Int32Array.from(from);
+    const rows = order.length;
+    await this.#queue(async () => {
+      const { places, freshPlaces } = decoder.lanes;
+      const { nTextCtx } = this.dimensions;
+      const device = this.#device;
+      const sources = device.upload(order);
+      const targets = device.upload(Int32Array.from(order, (_, row) => row));
+      this.#kernels.reorderPlaces({
+        ...{ from: sources.address, to: targets.address, old: places, fresh: freshPlaces },
+        ...{ rows, length: decoder.length, nTextCtx },
+      });
+      device.copy(places, freshPlaces, 4 * rows * nTextCtx);
+      device.free(sources);
+      device.free(targets);
+    });
+  }
+
+  async attend(
+    audio: AudioState,
+    requests: readonly AttendRequest[],
+    heads: readonly (readonly [layer: number, head: number])[],
+  ): Promise<Attention[]> {
+    const state = this.#audio(audio);
+    checkAttend(requests, heads, state.batch, this.dimensions);
+    const asked = requests.map((request) => ({ ...request, address: state.window(request.window) }));
+    return this.#queue(async () => {
+      const results: Attention[] = [];
+      for (const request of asked) results.push(await this.#attendOne(request, heads));
+      return results;
+    });
+  }
+
+  #attendOne(
+    { tokens, from, eot, address }: AttendRequest & { address: WindowAddress },
+    heads: readonly (readonly [layer: number, head: number])[],
+  ): Promise<Attention> {
+    return this.#lend(1, async (lanes) => {
+      const { nAudioCtx, nTextHead } = this.dimensions;
+      const numbers = tokens.length * nAudioCtx;
+      const scores = this.#device.alloc(4 * heads.length * numbers);
+      try {
+        lanes.listen([address]);
+        const rows = tokens.map((token, position): Row => ({ token, position, slot: 0 }));
+        const run = this.#runs.prompts(
+          lanes,
+          rows,
+          () => 0,
+          (layer, query, slot) =>
+            heads.forEach(([wanted, head], i) => {
+              if (wanted !== layer) return;
+              const out = scores.address + 4 * i * numbers;
+              const sizes = { rows: rows.length, head, nHead: nTextHead, nCtx: nAudioCtx };
+              const { slotAudio } = lanes;
+              this.#kernels.attentionScores({ query, slotAudio, layer, slot, out, ...sizes });
+            }),
+        );
+        const tokenProbs = await this.#tokenProbs(run, tokens, from, eot);
+        const data = await this.#device.download(scores, Float32Array, heads.length * numbers);
+        return { scores: tensor(data, [heads.length, tokens.length, nAudioCtx]), tokenProbs };
+      } finally {
+        this.#device.free(scores);
+      }
+    });
+  }
+
+  /** Probability of each text token where it is predicted. */
+  async #tokenProbs(run: RunRows, tokens: readonly number[], from: number, eot: number): Promise<Float32Array> {
+    const text = tokens.slice(from + 1, -1);
+    const device = this.#device;
+    const ids = device.upload(Int32Array.from(text));
+    const probs = device.alloc(4 * text.length);
+    for (let first = 0; first < text.length; first += this.#runs.maxLogitRows) {
+      const rows = Math.min(this.#runs.maxLogitRows, text.length - first);
+      this.#kernels.tokenProbabilities({
+        logits: run.logits(Array.from({ length: rows }, (_, i) => from + first + i)),
+        ids: ids.address + 4 * first,
+        out: probs.address + 4 * first,
+        ...{ rows, nVocab: this.dimensions.nVocab, limit: eot },
+      });
+    }
+    const read = await device.download(probs, Float32Array, text.length);
+    device.free(ids);
+    device.free(probs);
+    return read;
+  }
+
+  #audio(state: AudioState): KeptAudio<WindowAddress> {
+    this.#check();
+    return ownAudio(this, state);
+  }
+
+  #decoder(state: DecoderState): CudaDecoderState {
+    this.#check();
+    return ownDecoder(this, state, CudaDecoderState);
+  }
+
+  async dispose(): Promise<void> {
+    if (this.#disposed) return;
+    this.#disposed = true;
+    await this.#last;
+    this.#device.enter();
+    this.#pool.trim();
+    this.#logMel.free();
+    this.#runs.free();
+    this.#encoder.free();
+    this.#weights.free();
+    this.#kernels.dispose();
+    this.#device.close();
+  }
+}
+
+const powerOfTwoBelow = (n: number): number => 2 ** Math.floor(Math.log2(n));
