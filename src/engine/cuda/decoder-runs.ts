@@ -7,8 +7,8 @@ import { DecoderLaunches, type CrossQueryListener, type DecoderTarget } from "./
 import { DecoderScratch } from "./scratch.ts";
 import type { DeviceWeights } from "./weights.ts";
 
-/** Rows that prompts are run in at a time: enough to fill a GPU. */
-const PROMPT_ROWS = 2048;
+/** Rows that prompts are run in at a time: enough to fill a GPU, and few enough for the parts of their cross-attention (kernels.ts). */
+const PROMPT_ROWS = 1024;
 /** Rows of logits at a time; 53 MB. */
 const LOGIT_ROWS = 256;
 
@@ -68,18 +68,16 @@ export class DecoderRuns {
     const host = this.#promptRows;
     host.write(rows, windowOf);
     const heard: CrossQueryListener | null = listener && ((layer, query) => listener(layer, query, host.slot));
-    const target = { rows: host, m: rows.length, groups: host.groups, groupSize: GROUP_SIZE, step: false } as const;
-    return this.#run({ ...target, caches: lanes.caches }, heard);
+    return this.#run(targetOf(host, rows.length, lanes, false), heard);
   }
 
   /** Runs one token of each row of a slot of its own, laid out in `lanes.hostRows`. */
   step(lanes: Lanes, rows: readonly Row[], windowOf: (slot: number) => number): RunRows {
     const host = lanes.hostRows;
     host.write(rows, windowOf);
-    const { groups } = host;
-    const groupSize = groups === rows.length ? 1 : GROUP_SIZE;
-    const target = { rows: host, m: rows.length, groups, groupSize, step: true, caches: lanes.caches } as const;
-    const graph = this.#graph(lanes, `step of ${rows.length} rows in ${groups} groups`, () => this.#run(target, null));
+    const target = targetOf(host, rows.length, lanes, true);
+    const key = `step of ${rows.length} rows in ${target.groups} groups`;
+    const graph = this.#graph(lanes, key, () => this.#run(target, null));
     graph.launch();
     return this.#runRows(this.#launches(target, null));
   }
@@ -138,4 +136,10 @@ export class DecoderRuns {
     this.#promptRows.free();
     this.#wanted.free();
   }
+}
+
+/** A run of rows that the host has laid out. */
+function targetOf(rows: HostRows, m: number, { caches }: Lanes, step: boolean): DecoderTarget {
+  const { groups } = rows;
+  return { rows, m, groups, groupSize: groups === m ? 1 : GROUP_SIZE, step, caches };
 }

@@ -83,10 +83,16 @@ export function listDevices(driver: CudaDriver): DeviceInfo[] {
 }
 
 /**
- * Where the kernels of this package lie: PTX for every GPU since compute capability 8.0, and machine code for 9.0. With src/ and dist/
- * alike, this file is three folders below the package.
+ * Where the kernels of this package lie; this file is three folders below the package, in src/ and in dist/. One module has machine code for some GPUs
+ * and PTX for all others; drivers before the toolkit that made the machine code get PTX alone (scripts/build-kernels.mjs).
  */
-const FATBIN = fileURLToPath(new URL("../../../prebuilt/cuda/sotto.fatbin", import.meta.url));
+const MODULES = new URL("../../../prebuilt/cuda/", import.meta.url);
+const MACHINE_CODE_SINCE = 13000;
+
+function moduleFor(driver: CudaDriver): Buffer {
+  const name = driver.get("cuDriverGetVersion") >= MACHINE_CODE_SINCE ? "sotto.fatbin" : "sotto-ptx.fatbin";
+  return readFileSync(fileURLToPath(new URL(name, MODULES)));
+}
 
 export class CudaDevice {
   readonly info: DeviceInfo;
@@ -111,11 +117,11 @@ export class CudaDevice {
     this.#arguments = new ArgumentBlock((array) => driver.addressOf(array));
     this.#device = driver.get("cuDeviceGet", [info.ordinal]);
     this.#context = driver.get("cuDevicePrimaryCtxRetain", [this.#device]);
-    this.enter();
+    this.#enter();
     this.multiprocessors = driver.get("cuDeviceGetAttribute", [MULTIPROCESSORS, this.#device]);
     this.maxShared = driver.get("cuDeviceGetAttribute", [SHARED_OPT_IN, this.#device]);
     this.#stream = driver.get("cuStreamCreate", [STREAM_NON_BLOCKING]);
-    this.#module = driver.get("cuModuleLoadData", [readFileSync(FATBIN)]);
+    this.#module = driver.get("cuModuleLoadData", [moduleFor(driver)]);
   }
 
   /**
@@ -152,14 +158,19 @@ export class CudaDevice {
     return `has compute capability ${(computeCapability / 10).toFixed(1)}, expected 8.0 or more`;
   }
 
-  /** Makes this GPU the one that the driver's calls mean: at the begin of whatever uses it after an await. */
-  enter(): void {
+  /** The device that the driver's calls mean now. */
+  static #current: CudaDevice | null = null;
+
+  /** Makes this GPU the one that the driver's calls mean. */
+  #enter(): void {
+    if (CudaDevice.#current === this) return;
     this.#driver.call("cuCtxSetCurrent", this.#context);
+    CudaDevice.#current = this;
   }
 
   /** Free bytes of memory, those included that wait to be used again. */
   get freeMemory(): number {
-    this.enter();
+    this.#enter();
     let idle = 0;
     for (const [bytes, addresses] of this.#idle) idle += bytes * addresses.length;
     return this.#driver.memory().free + idle;
@@ -173,7 +184,7 @@ export class CudaDevice {
   /** @throws {CudaError} CUDA_ERROR_OUT_OF_MEMORY with what was asked and what is free */
   alloc(bytes: number): DeviceBuffer {
     const size = Math.max(GRANULARITY, Math.ceil(bytes / GRANULARITY) * GRANULARITY);
-    this.enter();
+    this.#enter();
     const address = this.#idle.get(size)?.pop() ?? this.#allocate(size);
     return { address, bytes: size };
   }
@@ -209,7 +220,7 @@ export class CudaDevice {
 
   /** Returns to the driver what waits to be used again. */
   trim(): void {
-    this.enter();
+    this.#enter();
     this.#driver.call("cuStreamSynchronize", this.#stream);
     for (const addresses of this.#idle.values()) {
       for (const address of addresses) this.#driver.call("cuMemFree", address);
@@ -219,12 +230,12 @@ export class CudaDevice {
 
   /** Memory of the process for fast copies. */
   allocPinned(bytes: number): PinnedBuffer {
-    this.enter();
+    this.#enter();
     const address = this.#driver.get("cuMemHostAlloc", [bytes, 0]);
     return {
       data: this.#driver.bytesAt(address, bytes) as Uint8Array<ArrayBuffer>,
       free: () => {
-        if (!this.#closed) this.enter();
+        if (!this.#closed) this.#enter();
         this.#driver.call("cuMemFreeHost", address);
       },
     };
@@ -233,6 +244,7 @@ export class CudaDevice {
   /** Copies an array into a buffer; from memory that is not pinned, the array may be changed when this returns. */
   write(address: number, data: ArrayBufferView): void {
     if (data.byteLength === 0) return;
+    this.#enter();
     this.#driver.call("cuMemcpyHtoDAsync", address, data, data.byteLength, this.#stream);
   }
 
@@ -242,21 +254,27 @@ export class CudaDevice {
    */
   read(address: number, into: ArrayBufferView): void {
     if (into.byteLength === 0) return;
+    this.#enter();
     this.#driver.call("cuMemcpyDtoHAsync", into, address, into.byteLength, this.#stream);
   }
 
   copy(to: number, from: number, bytes: number): void {
+    this.#enter();
     this.#driver.call("cuMemcpyDtoDAsync", to, from, bytes, this.#stream);
   }
 
   /** Sets every byte. */
   fill(address: number, value: number, bytes: number): void {
-    if (bytes > 0) this.#driver.call("cuMemsetD8Async", address, value, bytes, this.#stream);
+    if (bytes === 0) return;
+    this.#enter();
+    this.#driver.call("cuMemsetD8Async", address, value, bytes, this.#stream);
   }
 
   /** Sets every 32-bit word. */
   fillWords(address: number, value: number, words: number): void {
-    if (words > 0) this.#driver.call("cuMemsetD32Async", address, value >>> 0, words, this.#stream);
+    if (words === 0) return;
+    this.#enter();
+    this.#driver.call("cuMemsetD32Async", address, value >>> 0, words, this.#stream);
   }
 
   /** A new buffer that holds an array. */
@@ -286,7 +304,7 @@ export class CudaDevice {
   #find(name: string): { handle: number; shared: number } | null {
     let found = this.#functions.get(name);
     if (found !== undefined) return found;
-    this.enter();
+    this.#enter();
     try {
       found = { handle: this.#driver.get("cuModuleGetFunction", [this.#module, name]), shared: DEFAULT_SHARED };
     } catch (error) {
@@ -304,6 +322,7 @@ export class CudaDevice {
    */
   launch(name: string, { grid, block, shared = 0 }: LaunchShape, args: readonly Argument[]): void {
     const kernel = this.#find(name);
+    this.#enter();
     if (kernel === null) throw new Error(`There is no kernel "${name}" for ${this.info.name}`);
     if (shared > kernel.shared) {
       this.#driver.call("cuFuncSetAttribute", kernel.handle, MAX_DYNAMIC_SHARED, shared);
@@ -323,7 +342,7 @@ export class CudaDevice {
   /** Records what `work` asks for instead of doing it: to be done as often as wanted, at the cost of one call. */
   capture(work: () => void): Graph {
     const driver = this.#driver;
-    this.enter();
+    this.#enter();
     driver.call("cuStreamBeginCapture", this.#stream, CAPTURE_RELAXED);
     try {
       work();
@@ -340,10 +359,13 @@ export class CudaDevice {
     const executable = driver.get("cuGraphInstantiate", [graph, 0]);
     driver.call("cuGraphDestroy", graph);
     return {
-      launch: () => driver.call("cuGraphLaunch", executable, this.#stream),
+      launch: () => {
+        this.#enter();
+        driver.call("cuGraphLaunch", executable, this.#stream);
+      },
       destroy: () => {
         if (this.#closed) return;
-        this.enter();
+        this.#enter();
         driver.call("cuGraphExecDestroy", executable);
       },
     };
@@ -355,7 +377,7 @@ export class CudaDevice {
 
   /** Kept when all that has been asked for until now is done. @throws {CudaError} for a fault in it */
   finished(): Promise<void> {
-    this.enter();
+    this.#enter();
     const event = this.#events.pop() ?? this.#driver.get("cuEventCreate", [EVENT_WITHOUT_TIMING]);
     this.#driver.call("cuEventRecord", event, this.#stream);
     return this.#reached(event);
@@ -364,7 +386,7 @@ export class CudaDevice {
   async #reached(event: number): Promise<void> {
     const since = performance.now();
     for (;;) {
-      this.enter();
+      this.#enter();
       if (this.#driver.happened(event)) break;
       const eager = performance.now() - since < EAGER_MS;
       await new Promise<void>((resolve) => {
@@ -380,6 +402,7 @@ export class CudaDevice {
     if (this.#closed) return;
     this.trim();
     this.#closed = true;
+    CudaDevice.#current = null;
     for (const event of this.#events) this.#driver.call("cuEventDestroy", event);
     this.#driver.call("cuModuleUnload", this.#module);
     this.#driver.call("cuStreamDestroy", this.#stream);

@@ -40,6 +40,8 @@ export interface CudaEngineOptions {
   readonly dtype?: CudaDType;
   /** Which GPU, in the driver's order. Default 0. */
   readonly ordinal?: number;
+  /** Most sequences that are generated at a time. Default 256, or as many as the memory has room for. */
+  readonly maxSequences?: number;
 }
 
 /** Windows encoded at a time: enough to fill any GPU. */
@@ -73,7 +75,7 @@ export async function createCudaEngine(parameters: ParameterSource, options: Cud
   try {
     const kernels = new Kernels(device, options.dtype ?? "float16");
     const weights = await DeviceWeights.load(parameters, kernels);
-    return new CudaEngine(parameters.dimensions, kernels, weights);
+    return new CudaEngine(parameters.dimensions, kernels, weights, options.maxSequences ?? MAX_SLOTS);
   } catch (error) {
     device.close();
     throw outOfMemory(error, "a smaller model, or dtype float16, takes less") ?? error;
@@ -88,6 +90,11 @@ const MAX_TEXT_CTX = 448;
 function outOfMemory(error: unknown, hint: string): Error | null {
   if (!(error instanceof CudaError) || error.code !== "CUDA_ERROR_OUT_OF_MEMORY") return null;
   return new Error(withHint(error.message, hint), { cause: error });
+}
+
+/** What a caller is told of an error. */
+function inWords(error: unknown): unknown {
+  return outOfMemory(error, "a smaller batchSize takes less") ?? error;
 }
 
 /** What is kept of a window: where its cross-attention caches are, T [layer][2][nHead][nAudioCtx][64]. */
@@ -139,12 +146,15 @@ class CudaEngine implements Engine {
   readonly #windowBytes: number;
   readonly #maxSlots: number;
   #last: Promise<unknown> = Promise.resolve();
+  #generation: Generation | null = null;
+  #generating: Promise<unknown> = Promise.resolve();
   #disposed = false;
 
   constructor(
     readonly dimensions: ModelDimensions,
     kernels: Kernels,
     weights: DeviceWeights,
+    maxSequences: number,
   ) {
     const { device, dtype } = kernels;
     const { nTextLayer, nTextHead, nAudioCtx } = dimensions;
@@ -161,7 +171,7 @@ class CudaEngine implements Engine {
     this.#logMel = new DeviceLogMel(kernels, dimensions);
     device.onPressure(() => this.#pool.trim());
     const slots = fitting(Lanes.bytesPerSlot(dtype, dimensions), CACHE_SHARE);
-    this.#maxSlots = powerOfTwoBelow(Math.max(1, Math.min(MAX_SLOTS, slots)));
+    this.#maxSlots = powerOfTwoBelow(Math.max(1, Math.min(MAX_SLOTS, maxSequences, slots)));
     this.batchSize = Math.max(1, Math.min(this.#maxSlots, fitting(this.#windowBytes, CACHE_SHARE)));
   }
 
@@ -169,13 +179,12 @@ class CudaEngine implements Engine {
   #queue<T>(call: () => Promise<T>): Promise<T> {
     const result = this.#last.then(async () => {
       this.#check();
-      this.#device.enter();
       try {
         const value = await call();
         this.#check();
         return value;
       } catch (error) {
-        throw outOfMemory(error, "a smaller batchSize takes less") ?? error;
+        throw inWords(error);
       }
     });
     this.#last = result.catch(() => {});
@@ -267,12 +276,27 @@ class CudaEngine implements Engine {
     checkRequests(requests, state.batch, this.dimensions);
     if (requests.length === 0) return [];
     const windows = requests.map(({ window }) => state.window(window));
-    const copies = requests.map((request) => ({ ...request }));
-    return this.#queue(() =>
-      this.#lend(Math.min(copies.length, this.#maxSlots), (lanes) =>
-        new Generation(this.#runs, lanes, copies, windows).run(),
-      ),
+    const copies = requests.map((request) => ({ ...request, prompt: [...request.prompt] }));
+    // What was asked before comes first; then the call joins those that are under way.
+    return this.#queue(async () => ({ generated: this.#openGeneration().add(copies, windows) })).then(
+      async ({ generated }) => {
+        const results = await generated.catch((error: unknown) => {
+          throw inWords(error);
+        });
+        this.#check();
+        return results;
+      },
     );
+  }
+
+  /** The generation that calls can join, begun if there is none. */
+  #openGeneration(): Generation {
+    if (this.#generation?.isOpen === true) return this.#generation;
+    const lanes = this.#pool.take(this.#maxSlots);
+    const generation = new Generation(this.#runs, lanes, (work) => this.#queue(work));
+    this.#generation = generation;
+    this.#generating = this.#generating.then(() => generation.run()).finally(() => this.#pool.give(lanes));
+    return generation;
   }
 
   /** Lends lanes to a piece of work. */
@@ -516,7 +540,7 @@ class CudaEngine implements Engine {
     if (this.#disposed) return;
     this.#disposed = true;
     await this.#last;
-    this.#device.enter();
+    await this.#generating;
     this.#pool.trim();
     this.#logMel.free();
     this.#runs.free();

@@ -1,9 +1,10 @@
 /**
- * Greedy generation: prompts are run together, then steps over all sequences, which are one graph each: embedding, network, rules, choice, and
- * which sequences go on are decided on the device. The host asks for some steps ahead and reads now and then which have ended; their
- * places go to those that wait.
+ * Greedy generation with continuous batching: prompts are run together, then steps over all sequences, which are one graph each: embedding, network,
+ * rules, choice, and which sequences go on are decided on the device. The host asks for some steps ahead and reads now and then which have
+ * ended; their places go to those that wait, of whichever call they are.
  */
 import type { Generated, GenerateRequest } from "../engine.ts";
+import type { Graph } from "./device.ts";
 import type { DecoderRuns } from "./decoder-runs.ts";
 import type { Lanes, Row, SlotState } from "./lanes.ts";
 import { DeviceRules } from "./token-rules.ts";
@@ -11,96 +12,135 @@ import { DeviceRules } from "./token-rules.ts";
 /** Steps that are asked for at a time: more would run on when all have ended, fewer would make the device wait. */
 const STEPS = 8;
 
+/** The requests of one call. */
+interface Batch {
+  readonly requests: readonly GenerateRequest[];
+  /** Device addresses of the windows' cross-attention caches, by request. */
+  readonly windows: readonly number[];
+  readonly rules: DeviceRules;
+  readonly results: Generated[];
+  left: number;
+  readonly resolve: (results: Generated[]) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+/** A request, and what is known of it. */
+interface Sequence {
+  readonly batch: Batch;
+  readonly index: number;
+  noSpeechProb: number;
+}
+
+interface Running extends Sequence {
+  readonly slot: number;
+}
+
 /** The states of the slots have been asked for. */
 interface Question {
   readonly done: Promise<void>;
   readonly half: 0 | 1;
 }
 
-/** A sequence under way. */
-interface Running {
-  readonly index: number;
-  readonly slot: number;
-}
-
 export class Generation {
   readonly #runs: DecoderRuns;
   readonly #lanes: Lanes;
-  readonly #requests: readonly GenerateRequest[];
-  readonly #windows: readonly number[];
-  readonly #rules: DeviceRules;
+  readonly #turn: <T>(work: () => Promise<T>) => Promise<T>;
   /** Device address of the window of each slot. */
   readonly #audio: number[];
-  readonly #waiting: number[];
-  #free: number[];
+  readonly #batches = new Set<Batch>();
+  readonly #waiting: Sequence[] = [];
+  readonly #free: number[];
   #running: Running[] = [];
-  readonly #results: Generated[] = [];
-  readonly #noSpeech: number[] = [];
+  #states: readonly SlotState[] = [];
+  #asked: Question | null = null;
+  #isOpen = true;
 
-  /** @param windows device addresses of the windows' cross-attention caches, by index of a request */
-  constructor(runs: DecoderRuns, lanes: Lanes, requests: readonly GenerateRequest[], windows: readonly number[]) {
-    const { device } = runs.kernels;
+  /**
+   * @param turn does a piece of work while nobody else uses the memory that runs share; others have their turn between the pieces
+   */
+  constructor(runs: DecoderRuns, lanes: Lanes, turn: <T>(work: () => Promise<T>) => Promise<T>) {
     this.#runs = runs;
     this.#lanes = lanes;
-    this.#requests = requests;
-    this.#windows = windows;
-    this.#rules = new DeviceRules(
-      device,
-      requests.map(({ rules }) => rules),
-      runs.dimensions.nVocab,
-    );
-    this.#waiting = requests.map((_, i) => i);
-    const slots = Math.min(lanes.slots, runs.maxLogitRows);
-    this.#free = Array.from({ length: slots }, (_, slot) => slot);
-    this.#audio = Array.from({ length: lanes.slots }, () => windows[0]);
+    this.#turn = turn;
+    this.#free = Array.from({ length: Math.min(lanes.slots, runs.maxLogitRows) }, (_, slot) => slot);
+    this.#audio = Array.from({ length: lanes.slots }, () => 0);
   }
 
-  /** One result a request, in order. */
-  async run(): Promise<Generated[]> {
+  /** Whether calls may still be added: until the last sequence has ended. */
+  get isOpen(): boolean {
+    return this.#isOpen;
+  }
+
+  /**
+   * Adds a call; its sequences begin as soon as places are free.
+   *
+   * @param windows device addresses of the windows' cross-attention caches, by request
+   * @returns one result a request, in order
+   */
+  add(requests: readonly GenerateRequest[], windows: readonly number[]): Promise<Generated[]> {
+    return new Promise((resolve, reject) => {
+      const { kernels, dimensions } = this.#runs;
+      const all = requests.map(({ rules }) => rules);
+      const rules = new DeviceRules(kernels.device, all, dimensions.nVocab);
+      const batch: Batch = { requests, windows, rules, results: [], left: requests.length, resolve, reject };
+      this.#batches.add(batch);
+      requests.forEach((_, index) => this.#waiting.push({ batch, index, noSpeechProb: 0 }));
+    });
+  }
+
+  /** Runs until all sequences of all calls have ended. Errors go to the calls. */
+  async run(): Promise<void> {
     try {
-      while (this.#waiting.length > 0 || this.#running.length > 0) {
-        await this.#admit();
-        await this.#advance();
+      for (;;) {
+        if (this.#waiting.length > 0) {
+          await this.#settle();
+          await this.#admit();
+        }
+        if (this.#running.length > 0) await this.#advance();
+        else if (this.#waiting.length === 0) break;
       }
+    } catch (error) {
+      for (const batch of this.#batches) batch.reject(error);
     } finally {
+      this.#isOpen = false;
+      for (const batch of this.#batches) batch.rules.free();
       await this.#runs.kernels.device.finished().catch(() => {});
-      this.#rules.free();
     }
-    return this.#results;
   }
 
   /** Gives free slots to those that wait, and runs their prompts. */
-  async #admit(): Promise<void> {
-    const { device } = this.#runs.kernels;
-    const newcomers = this.#waiting
-      .splice(0, this.#free.length)
-      .map((index): Running => ({ index, slot: this.#free.shift()! }));
-    if (newcomers.length === 0) return;
-    for (const { index, slot } of newcomers) {
-      const { prompt, maxNewTokens, rules } = this.#requests[index];
-      this.#audio[slot] = this.#windows[index];
-      this.#lanes.begin(slot, prompt.length, maxNewTokens, this.#rules.record(rules));
-    }
-    this.#lanes.listen(this.#audio);
+  #admit(): Promise<void> {
+    return this.#turn(async () => {
+      const { device } = this.#runs.kernels;
+      const newcomers = this.#waiting
+        .splice(0, this.#free.length)
+        .map((sequence): Running => ({ ...sequence, slot: this.#free.shift()! }));
+      if (newcomers.length === 0) return;
+      for (const { batch, index, slot } of newcomers) {
+        const { prompt, maxNewTokens, rules } = batch.requests[index];
+        this.#audio[slot] = batch.windows[index];
+        this.#lanes.begin(slot, prompt.length, maxNewTokens, batch.rules.record(rules));
+      }
+      this.#lanes.listen(this.#audio);
 
-    const probabilities = device.alloc(4 * newcomers.length);
-    for (let done = 0; done < newcomers.length;) {
-      const batch = this.#fitting(newcomers, done);
-      this.#prompts(batch, probabilities.address + 4 * done);
-      done += batch.length;
-    }
-    const read = await device.download(probabilities, Float32Array, newcomers.length);
-    device.free(probabilities);
-    newcomers.forEach(({ index }, i) => (this.#noSpeech[index] = read[i]));
+      const probabilities = device.alloc(4 * newcomers.length);
+      for (let done = 0; done < newcomers.length;) {
+        const some = this.#fitting(newcomers, done);
+        this.#prompts(some, probabilities.address + 4 * done);
+        done += some.length;
+      }
+      const read = await device.download(probabilities, Float32Array, newcomers.length);
+      device.free(probabilities);
+      newcomers.forEach((one, i) => (one.noSpeechProb = read[i]));
 
-    // Whoever wants no token is ready.
-    const ready = newcomers.filter(({ index }) => this.#requests[index].maxNewTokens === 0);
-    for (const { index, slot } of ready) {
-      this.#finish(index, new Int32Array(0), new Float32Array(0), "length");
-      this.#free.push(slot);
-    }
-    this.#running.push(...newcomers.filter((one) => !ready.includes(one)));
-    this.#lanes.setLive(this.#running.map(({ slot }) => slot));
+      // Whoever wants no token is ready.
+      const wantsTokens = (one: Running): boolean => one.batch.requests[one.index].maxNewTokens > 0;
+      for (const one of newcomers.filter((other) => !wantsTokens(other))) {
+        this.#finish(one, new Int32Array(0), new Float32Array(0), "length");
+      }
+      this.#running.push(...newcomers.filter(wantsTokens));
+      this.#lanes.setLive(this.#running.map(({ slot }) => slot));
+    });
   }
 
   /** As many newcomers as one run of prompts has room for. */
@@ -108,7 +148,7 @@ export class Generation {
     const fitting: Running[] = [];
     let rows = 0;
     for (const one of newcomers.slice(from, from + this.#runs.maxLogitRows)) {
-      rows += this.#requests[one.index].prompt.length;
+      rows += one.batch.requests[one.index].prompt.length;
       if (rows > this.#runs.maxRows && fitting.length > 0) break;
       fitting.push(one);
     }
@@ -116,29 +156,29 @@ export class Generation {
   }
 
   /** Runs prompts, and chooses the first token of each. */
-  #prompts(batch: readonly Running[], probabilities: number): void {
+  #prompts(some: readonly Running[], probabilities: number): void {
     const { kernels, dimensions } = this.#runs;
     const { device } = kernels;
     const { nVocab, nTextCtx } = dimensions;
-    const asked = batch.map(({ index }) => this.#requests[index]);
+    const asked = some.map(({ batch, index }) => batch.requests[index]);
     const rows: Row[] = [];
-    const begins = batch.map(({ slot }, i) => {
+    const begins = some.map(({ slot }, i) => {
       const begin = rows.length;
       asked[i].prompt.forEach((token, position) => rows.push({ token, position, slot }));
       return begin;
     });
-    // A slot's prompt may be all of its window's rows: groups end with it.
+    // No two sequences share a group, though they may share a window.
     const run = this.#runs.prompts(this.#lanes, rows, (slot) => slot);
 
     const ids = device.upload(Int32Array.from(asked, ({ noSpeech }) => noSpeech));
     const atSot = run.logits(asked.map(({ sotIndex }, i) => begins[i] + sotIndex));
     kernels.tokenProbabilities({
       ...{ logits: atSot, ids: ids.address, out: probabilities },
-      ...{ rows: batch.length, nVocab, limit: nVocab },
+      ...{ rows: some.length, nVocab, limit: nVocab },
     });
     device.free(ids);
 
-    const choosing = batch.flatMap(({ slot }, i) =>
+    const choosing = some.flatMap(({ slot }, i) =>
       asked[i].maxNewTokens > 0 ? [{ slot, last: begins[i] + asked[i].prompt.length - 1 }] : [],
     );
     if (choosing.length === 0) return;
@@ -157,40 +197,72 @@ export class Generation {
     return { slots: states, rules, tokens, logprobs };
   }
 
-  /** Steps until all have ended, or until others can have the places of some that have. */
+  /** Asks for some steps, and reads what has become of the sequences. */
   async #advance(): Promise<void> {
-    const { device } = this.#runs.kernels;
-    const lanes = this.#lanes;
-    let live = this.#running.length;
-    let asked: Question | null = null;
-    let half: 0 | 1 = 0;
-    let states: SlotState[] = [];
-    const look = async ({ done, half }: Question): Promise<void> => {
-      await done;
-      states = lanes.readStates(half);
-      live = this.#running.filter(({ slot }) => states[slot].finished === "no").length;
-    };
-    while (live > 0) {
-      const before: Question | null = asked;
-      device.enter();
-      const graph = this.#stepGraph(live);
-      for (let i = 0; i < STEPS; i++) graph.launch();
-      half = half === 0 ? 1 : 0;
-      lanes.askStates(half);
-      asked = { done: device.finished(), half };
-      asked.done.catch(() => {}); // awaited below
-      // Where somebody waits, places are given as soon as they are free; else the device never waits for the host.
-      if (this.#waiting.length > 0) {
-        await look(asked);
-        if (live < this.#running.length) break;
-      } else if (before !== null) await look(before);
+    const before = this.#asked;
+    this.#asked = await this.#turn(() => this.#steps());
+    this.#asked.done.catch(() => {}); // awaited when it is read
+    // Where somebody waits, places are given as soon as they are free; else the device never waits for the host.
+    const read = this.#waiting.length > 0 ? this.#asked : before;
+    if (read !== null) await this.#read(read);
+    const isDone = (batch: Batch): boolean =>
+      this.#waiting.every((one) => one.batch !== batch) &&
+      this.#running.every((one) => one.batch !== batch || this.#hasEnded(one));
+    if ([...this.#batches].some(isDone)) await this.#settle();
+  }
+
+  async #steps(): Promise<Question> {
+    const live = this.#running.filter((one) => !this.#hasEnded(one)).length;
+    const graph = this.#stepGraph(Math.max(1, live));
+    for (let i = 0; i < STEPS; i++) graph.launch();
+    const half = this.#asked?.half === 0 ? 1 : 0;
+    this.#lanes.askStates(half);
+    return { done: this.#runs.kernels.device.finished(), half };
+  }
+
+  #hasEnded({ slot }: Running): boolean {
+    return (this.#states[slot]?.finished ?? "no") !== "no";
+  }
+
+  async #read({ done, half }: Question): Promise<void> {
+    await done;
+    this.#states = this.#lanes.readStates(half);
+  }
+
+  /** Waits for all that was asked for, and takes out what has ended. */
+  async #settle(): Promise<void> {
+    const asked = this.#asked;
+    if (asked === null) return;
+    await this.#read(asked);
+    this.#asked = null;
+    const ended = this.#running.filter((one) => this.#hasEnded(one));
+    if (ended.length > 0) {
+      const { nTextCtx } = this.#runs.dimensions;
+      const { tokens, logprobs } = await this.#lanes.results();
+      for (const one of ended) {
+        const { generated, finished } = this.#states[one.slot];
+        const begin = one.slot * nTextCtx;
+        const stop = finished === "eot" ? "eot" : "length";
+        const entries = stop === "eot" ? generated + 1 : generated;
+        this.#finish(one, tokens.slice(begin, begin + generated), logprobs.slice(begin, begin + entries), stop);
+      }
+      this.#running = this.#running.filter((one) => !ended.includes(one));
     }
-    if (asked !== null) await look(asked);
-    await this.#collect(states);
+    this.#states = [];
+  }
+
+  #finish(one: Running, tokens: Int32Array, tokenLogprobs: Float32Array, stop: Generated["stop"]): void {
+    const { batch, index, noSpeechProb, slot } = one;
+    this.#free.push(slot);
+    batch.results[index] = { tokens, tokenLogprobs, noSpeechProb, stop };
+    if (--batch.left > 0) return;
+    this.#batches.delete(batch);
+    batch.rules.free();
+    batch.resolve(batch.results);
   }
 
   /** The step for so many live slots: of the next power of two, so that few graphs serve all. */
-  #stepGraph(live: number): { launch(): void } {
+  #stepGraph(live: number): Graph {
     const { kernels, dimensions } = this.#runs;
     const lanes = this.#lanes;
     const m = Math.min(2 ** Math.ceil(Math.log2(live)), this.#runs.maxLogitRows);
@@ -202,26 +274,5 @@ export class Generation {
         ...{ rows: m, nVocab, nTextCtx },
       }),
     );
-  }
-
-  /** Reads what those have generated that have ended. */
-  async #collect(states: readonly SlotState[]): Promise<void> {
-    const ended = this.#running.filter(({ slot }) => states[slot]?.finished !== "no");
-    if (ended.length === 0) return;
-    const { nTextCtx } = this.#runs.dimensions;
-    const { tokens, logprobs } = await this.#lanes.results();
-    for (const { index, slot } of ended) {
-      const { generated, finished } = states[slot];
-      const begin = slot * nTextCtx;
-      const stop = finished === "eot" ? "eot" : "length";
-      const entries = stop === "eot" ? generated + 1 : generated;
-      this.#finish(index, tokens.slice(begin, begin + generated), logprobs.slice(begin, begin + entries), stop);
-      this.#free.push(slot);
-    }
-    this.#running = this.#running.filter((one) => !ended.includes(one));
-  }
-
-  #finish(index: number, tokens: Int32Array, tokenLogprobs: Float32Array, stop: Generated["stop"]): void {
-    this.#results[index] = { tokens, tokenLogprobs, noSpeechProb: this.#noSpeech[index], stop };
   }
 }

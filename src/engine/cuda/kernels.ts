@@ -126,7 +126,10 @@ export class Kernels {
     readonly size: number;
   }): void {
     const args = [ptr(p.x), ptr(p.weight), ptr(p.bias), ptr(p.out), ptr(p.rowIndex), ptr(p.rowCount ?? null)];
-    this.#launch(`layer_norm_${this.#suffix}`, [ceil(p.rows, 4), 1, 1], 128, [...args, i32(p.rows), i32(p.size)]);
+    // A warp a row: few rows are spread over as many multiprocessors.
+    const warps = p.rows <= 128 ? 1 : 4;
+    const grid = [ceil(p.rows, warps), 1, 1] as const;
+    this.#launch(`layer_norm_${this.#suffix}`, grid, 32 * warps, [...args, i32(p.rows), i32(p.size)]);
   }
 
   /** qkv [batch * nCtx, 3 * state] -> out [batch * nCtx, state]. */
@@ -198,6 +201,10 @@ export class Kernels {
     const splits = crossSplits(this.device.multiprocessors, p.nHead * p.groups);
     const { slot, groupFirst, groupRows, groupCount } = p.rows;
     const { partials, counters } = this.#workspace;
+    const pairs = p.nHead * p.groups;
+    if (pairs * splits * p.groupSize * CROSS_STATE_BYTES > partials.bytes || 4 * pairs > counters.bytes) {
+      throw new Error(`Cross-attention of ${p.groups} groups with ${p.nHead} heads has no room for its parts`);
+    }
     this.#launch(`cross_attention${p.groupSize}_${this.#suffix}`, [p.nHead, p.groups, splits], 256, [
       ...[ptr(p.query), ptr(p.slotAudio), i64(layerOffset(p)), ptr(slot)],
       ...[ptr(groupFirst), ptr(groupRows), ptr(groupCount), ptr(p.out), ptr(partials), ptr(counters)],
@@ -346,6 +353,8 @@ const SCORES_KEYS = { float32: 64, float16: 128, bfloat16: 128 } as const;
 /** Blocks of cross-attention for each multiprocessor, so that windows of few sequences are shared out. */
 const CROSS_BLOCKS = 4;
 const MAX_CROSS_SPLITS = 32;
+/** What a part leaves of each row: 64 sums, the largest score and the sum of weights. */
+const CROSS_STATE_BYTES = 4 * (HEAD_SIZE + 2);
 
 function crossSplits(multiprocessors: number, pairs: number): number {
   return Math.max(1, Math.min(MAX_CROSS_SPLITS, ceil(CROSS_BLOCKS * multiprocessors, pairs)));

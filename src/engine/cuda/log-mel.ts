@@ -49,7 +49,6 @@ export class DeviceLogMel {
     const { device } = this.#kernels;
     const bytes = 4 * (windowFrames(this.#dimensions) + 2) * this.#dimensions.nMels;
     const each = bytes / (this.#kernels.dtype === "float32" ? 1 : 2);
-    device.enter();
     for (let done = 0; done < windows.length; done += WINDOWS) {
       this.#some(device, windows.slice(done, done + WINDOWS), out + done * each);
     }

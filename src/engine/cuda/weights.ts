@@ -187,7 +187,6 @@ class Loading {
         await cast[half];
         const data = pinned[half].data.subarray(0, piece.byteLength);
         await this.#read(piece.file, data, piece.byteOffset);
-        device.enter();
         device.write(staged[half].address, data);
         piece.cast(staged[half].address);
         cast[half] = device.finished();
