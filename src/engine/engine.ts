@@ -117,6 +117,8 @@ export interface Engine {
   readonly parallelism: number;
   /** Windows that are best decoded together: more gain nothing, or their caches fill the memory. */
   readonly batchSize: number;
+  /** Whether rows of `generate` join those of calls under way, and other calls have their turn meanwhile; else calls wait for each other. */
+  readonly joinsRows?: boolean;
 
   /**
    * Encodes windows.

@@ -50,21 +50,33 @@ class FakeEngine implements Engine {
   gate: Promise<unknown> = Promise.resolve();
 
   readonly batchSize: number;
+  /** Rows of generate under way, and the most there were. */
+  rows = 0;
+  mostRows = 0;
 
-  constructor(readonly parallelism = 2) {
+  constructor(
+    readonly parallelism = 2,
+    readonly joinsRows = false,
+  ) {
     this.batchSize = 8 * parallelism;
   }
 
   async #during<T>(call: string, audio: AudioState | null, result: () => T): Promise<T> {
     this.calls.push(call);
-    if (++this.underWay > 1) throw new Error("Two calls at once");
+    const joins = this.joinsRows && call.startsWith("generate");
+    const rows = joins ? (audio?.batch ?? 0) : 0;
+    this.rows += rows;
+    this.mostRows = Math.max(this.mostRows, this.rows);
+    this.underWay += joins ? 0 : 1;
+    if (this.underWay > 1) throw new Error("Two calls at once");
     try {
       await new Promise((resolve) => setImmediate(resolve));
       await this.gate;
       if (audio !== null && (audio as FakeAudio).isDisposed()) throw new Error("Freed while in use");
       return result();
     } finally {
-      this.underWay--;
+      this.underWay -= joins ? 0 : 1;
+      this.rows -= rows;
     }
   }
 
@@ -369,8 +381,9 @@ describe("EngineScheduler", () => {
       fc.asyncProperty(
         fc.array(job, { minLength: 1, maxLength: 8 }),
         fc.integer({ min: 1, max: 4 }),
-        async (jobs, n) => {
-          const fake = new FakeEngine(n);
+        fc.boolean(),
+        async (jobs, n, joinsRows) => {
+          const fake = new FakeEngine(n, joinsRows);
           const scheduler = schedulerOf(fake);
           const turns = async (count: number): Promise<void> => {
             for (let i = 0; i < count; i++) await new Promise((resolve) => setImmediate(resolve));
@@ -410,12 +423,38 @@ describe("EngineScheduler", () => {
           await Promise.all(jobs.map(run));
           await scheduler.dispose();
           expect(fake.alive).toBe(0);
-          expect(fake.underWay).toBe(0);
+          expect([fake.underWay, fake.rows]).toEqual([0, 0]);
+          expect(fake.mostRows).toBeLessThanOrEqual(fake.batchSize);
           const { waitingRows, waitingWindows } = scheduler.counters;
           expect([waitingRows, waitingWindows]).toEqual([0, 0]);
         },
       ),
       { numRuns: 60 },
     );
+  });
+
+  it("lets rows join those under way where the engine can, as many as it has room for", async () => {
+    const fake = new FakeEngine(1, true);
+    const scheduler = new EngineScheduler(fake, { maxRows: 3 });
+    const clients = [1, 2, 3].map(() => scheduler.client());
+    const audios = await Promise.all(clients.map((client, i) => client.encode(mel(10 * i, 10 * i + 1))));
+    let open = (): void => {};
+    fake.gate = new Promise((resolve) => (open = () => resolve(undefined)));
+    const turns = async (): Promise<void> => {
+      for (let i = 0; i < 9; i++) await new Promise((resolve) => setImmediate(resolve));
+    };
+    const first = clients[0].generate(audios[0], [request(0), request(1)]);
+    await turns();
+    const second = clients[1].generate(audios[1], [request(0), request(1)]);
+    await turns();
+    expect(fake.calls.filter((call) => call.startsWith("generate"))).toEqual(["generate 0 1", "generate 10"]);
+    const third = clients[2].encode(mel(7)); // not held up by rows that have no room
+    await turns();
+    expect(fake.calls.at(-1)).toBe("encode 7");
+    open();
+    await Promise.all([first, second, third]);
+    expect((await second).map(({ tokens }) => tokens[0])).toEqual([10, 11]);
+    expect(fake.mostRows).toBe(3);
+    await scheduler.dispose();
   });
 });

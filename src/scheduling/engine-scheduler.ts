@@ -64,6 +64,12 @@ interface RowGrant {
   readonly index: number;
 }
 
+/** A call of the engine, and how many rows it generates. */
+interface Work {
+  readonly run: () => Promise<void>;
+  readonly rows: number;
+}
+
 export class EngineScheduler implements Dispatcher {
   readonly #maxWindows: number;
   readonly #maxRows: number;
@@ -77,6 +83,9 @@ export class EngineScheduler implements Dispatcher {
   #isBusy = false;
   /** The call at hand, or the last one. */
   #current: Promise<void> = Promise.resolve();
+  /** Calls whose rows others join, and the number of their rows. */
+  readonly #joined = new Set<Promise<void>>();
+  #rowsUnderWay = 0;
   #isScheduled = false;
   #counters = { encodeCalls: 0, windows: 0, generateCalls: 0, rows: 0 };
 
@@ -110,6 +119,7 @@ export class EngineScheduler implements Dispatcher {
   async dispose(): Promise<void> {
     await Promise.all([...this.#views].map((view) => view.dispose()));
     await this.#current;
+    await Promise.all(this.#joined);
   }
 
   newOrder(): number {
@@ -139,44 +149,65 @@ export class EngineScheduler implements Dispatcher {
     for (const account of this.#accounts) if (!account.isWaiting) this.#accounts.delete(account);
     const work = this.#choose();
     if (work === null) return;
-    this.#isBusy = true;
-    this.#current = work();
-    await this.#current; // answers errors itself
-    this.#isBusy = false;
+    if (work.rows > 0 && this.engine.joinsRows === true) {
+      this.#join(work);
+    } else {
+      this.#isBusy = true;
+      this.#current = work.run();
+      await this.#current; // answers errors itself
+      this.#isBusy = false;
+    }
     this.#schedule();
   }
 
+  /** Begins a call without waiting for it. */
+  #join({ run, rows }: Work): void {
+    this.#rowsUnderWay += rows;
+    const call = run().finally(() => {
+      this.#rowsUnderWay -= rows;
+      this.#joined.delete(call);
+      this.#schedule();
+    });
+    this.#joined.add(call);
+  }
+
   /** What the engine does next. */
-  #choose(): (() => Promise<void>) | null {
-    const first = this.#least(() => true);
+  #choose(): Work | null {
+    const hasRoom = this.#rowsUnderWay < this.#maxRows;
+    const first = this.#least(({ encodes, probes, others, generates }) => {
+      return encodes.length + probes.length + others.length > 0 || (generates.length > 0 && hasRoom);
+    });
     if (first === null) return null;
     this.#clock = Math.max(this.#clock, first.served);
     const [other] = first.others;
     if (other !== undefined) {
       first.others.shift();
       first.charge(other.cost);
-      return async () => {
+      const run = async (): Promise<void> => {
         try {
           other.resolve(await other.run());
         } catch (error) {
           other.reject(error);
         }
       };
+      return { run, rows: 0 };
     }
     // What is further on goes first: it frees memory when it is done.
-    if (first.probes.length + first.generates.length === 0) {
+    const generates = hasRoom ? first.generates.length : 0;
+    if (first.probes.length + generates === 0) {
       const windows = this.#grantWindows(this.#maxWindows, () => true);
-      return () => this.#encode(windows);
+      return { run: () => this.#encode(windows), rows: 0 };
     }
-    const company = first.priority > 1 ? [] : this.#grantCompany();
-    if (company.length > 0) return () => this.#encode(company);
+    const needsCompany = first.priority <= 1 && this.engine.joinsRows !== true;
+    const company = needsCompany ? this.#grantCompany() : [];
+    if (company.length > 0) return { run: () => this.#encode(company), rows: 0 };
     this.#ahead = 0;
     if (first.probes.length > 0) {
       const probes = this.#grantProbes();
-      return () => this.#probe(probes);
+      return { run: () => this.#probe(probes), rows: 0 };
     }
     const rows = this.#grantRows();
-    return () => this.#generate(rows);
+    return { run: () => this.#generate(rows), rows: rows.length };
   }
 
   /**
@@ -208,7 +239,7 @@ export class EngineScheduler implements Dispatcher {
   #grantRows(): RowGrant[] {
     const granted: RowGrant[] = [];
     const had = new Map<Account, number>();
-    while (granted.length < this.#maxRows) {
+    while (granted.length < this.#maxRows - this.#rowsUnderWay) {
       // Rows are charged when it is known how long they are; meanwhile each counts, so that no client takes all places.
       const account = this.#least(
         ({ generates }) => generates.length > 0,

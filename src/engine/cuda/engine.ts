@@ -135,6 +135,7 @@ class CudaEngine implements Engine {
   readonly device = "cuda";
   readonly dtype: CudaDType;
   readonly parallelism = ENCODER_WINDOWS;
+  readonly joinsRows = true;
   readonly batchSize: number;
   readonly #device: CudaDevice;
   readonly #kernels: Kernels;
