@@ -50,6 +50,9 @@ const ENCODER_WINDOWS = 32;
 /** Sequences generated at a time. */
 const MAX_SLOTS = 256;
 
+/** Windows of a batch: enough for the decoder to read its weights seldom, and few enough that audio need not be read long before the first is computed. */
+const BATCH_WINDOWS = 64;
+
 /** Share of the free memory that one kind of caches may take. */
 const CACHE_SHARE = 0.4;
 
@@ -173,7 +176,7 @@ class CudaEngine implements Engine {
     device.onPressure(() => this.#pool.trim());
     const slots = fitting(Lanes.bytesPerSlot(dtype, dimensions), CACHE_SHARE);
     this.#maxSlots = powerOfTwoBelow(Math.max(1, Math.min(MAX_SLOTS, maxSequences, slots)));
-    this.batchSize = Math.max(1, Math.min(this.#maxSlots, fitting(this.#windowBytes, CACHE_SHARE)));
+    this.batchSize = Math.max(1, Math.min(BATCH_WINDOWS, this.#maxSlots, fitting(this.#windowBytes, CACHE_SHARE)));
   }
 
   /** Runs a call after those that came before it. */

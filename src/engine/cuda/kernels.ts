@@ -7,7 +7,7 @@
 import type { StoredDType } from "../../tensor/index.ts";
 import { i32, i64, ptr, type Argument } from "./arguments.ts";
 import type { CudaDevice, DeviceBuffer } from "./device.ts";
-import { launchProduct } from "./products.ts";
+import { launchProduct, MAX_PARTIAL_BYTES } from "./products.ts";
 
 /** Numbers that weights and activations are kept in; sums are float32 always. */
 export type CudaDType = StoredDType;
@@ -83,7 +83,7 @@ export class Kernels {
     readonly dtype: CudaDType,
   ) {
     this.#suffix = SUFFIX[dtype];
-    const partials = device.alloc(PARTIAL_BYTES);
+    const partials = device.alloc(MAX_PARTIAL_BYTES);
     const counters = device.alloc(4 * MAX_COUNTERS);
     device.fill(counters.address, 0, counters.bytes);
     this.#workspace = { partials, counters };
@@ -360,7 +360,6 @@ function crossSplits(multiprocessors: number, pairs: number): number {
   return Math.max(1, Math.min(MAX_CROSS_SPLITS, ceil(CROSS_BLOCKS * multiprocessors, pairs)));
 }
 
-const PARTIAL_BYTES = 64 << 20;
 const MAX_COUNTERS = 1 << 16;
 
 /** Numbers from a window's begin to a layer's caches. */

@@ -70,6 +70,9 @@ const STEP = 64;
 const PADDING = 32;
 const MAX_SPLITS = 16;
 
+/** Most bytes of partial sums of a product that is split. */
+export const MAX_PARTIAL_BYTES = 64 << 20;
+
 /** Shared memory of a multiprocessor, and what each block takes of it besides its own, in bytes. */
 const MULTIPROCESSOR_SHARED = 228 * 1024;
 const BLOCK_SHARED = 1024;
@@ -144,7 +147,12 @@ function planFewRows(
     const grid = [Math.max(1, columns), splits, batches] as const;
     const blocks = grid[0] * splits * batches;
     const bytes = (size * n * k * batches) / blocks + bm * range * size;
-    const time = Math.max(rate, (ceil(blocks, multiprocessors) * bytes) / PATH_RATE) + (splits > 1 ? SPLIT_COST : 0);
+    // Each part of a split sum is written, and read by the block that comes last.
+    const parts = splits > 1 ? 4 * splits * m * n : 0;
+    if (parts > MAX_PARTIAL_BYTES) break;
+    const time =
+      Math.max(rate, (ceil(blocks, multiprocessors) * bytes) / PATH_RATE) +
+      (splits > 1 ? SPLIT_COST + (2 * parts) / MEMORY_RATE : 0);
     if (best === null || time < best.time) {
       best = { time, plan: { name, shape: { grid, block: FEW_ROWS_THREADS, shared }, splits } };
     }
@@ -176,8 +184,5 @@ export function launchProduct(
   const { multiprocessors, maxShared } = device;
   const { computeCapability } = device.info;
   const plan = planProduct({ multiprocessors, maxShared, computeCapability }, dtype, m, n, k);
-  if (plan.splits > 1 && 4 * plan.splits * m * n > workspace.partials.bytes) {
-    throw new Error(`A product of ${m}x${n}x${k} has no room for ${plan.splits} partial sums`);
-  }
   device.launch(`${plan.name}_${suffix}`, plan.shape, [gemmArgument(product, plan.splits, workspace)]);
 }
