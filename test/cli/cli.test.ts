@@ -255,7 +255,7 @@ describe("wrong usage is told before a model is loaded, with exit code 2", () =>
     ["--language klingon", 'Unknown language "klingon", expected one of english, chinese'],
     ["-f doc", 'Unknown output format "doc", expected one of txt, vtt, srt, tsv, json, lrc, csv, json-full, ass, all'],
     ["--device tpu", 'Unknown device "tpu", expected one of auto, cpu, cuda, reference'],
-    ["--dtype float8", 'Unknown dtype "float8", expected one of auto, float32, int8'],
+    ["--dtype float8", 'Unknown dtype "float8", expected one of auto, float32, float16, bfloat16, int8'],
     ["--algorithm magic", 'Unknown algorithm "magic", expected one of auto, chunked, sequential'],
     ["--verbose=maybe", 'Unknown value "maybe" of --verbose, expected one of True, False'],
     ["--batch_size 0", 'Cannot use "0" as --batch_size, expected a whole number from 1 on'],
@@ -487,6 +487,15 @@ describe("the program", () => {
     expect(rows.find((row) => row.startsWith("nano"))).toMatch(/many +comes with sotto$/);
     expect(rows.find((row) => row.startsWith("tiny.en"))).toMatch(/ openai\/whisper-tiny.en +39 M +English +-$/);
     expect(rows.find((row) => row.startsWith("turbo"))).toContain("809 M");
+  });
+
+  it("sotto devices lists the processor, and the GPUs or why there are none", async () => {
+    const host = new FakeHost();
+    expect(await host.run("devices")).toBe(0);
+    const [header, cpu, gpu] = host.out.split("\n");
+    expect(header).toMatch(/^DEVICE +NAME +SIZE +STATE$/);
+    expect(cpu).toMatch(/^cpu .* threads +ready$/);
+    expect(gpu).toMatch(/^cuda:0 |^cuda +- +- +(this machine has no NVIDIA driver|the NVIDIA driver .*)$/);
   });
 
   it("sotto models refuses what it does not know", async () => {

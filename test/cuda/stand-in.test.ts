@@ -111,7 +111,12 @@ class StandIn {
     this.#functions = Object.fromEntries(
       Object.entries(PROTOTYPES).map(([name, declaration]) => [name, library.func(declaration)]),
     ) as Record<Name, Native>;
-    const all = { SOTTO_STANDIN_THREADS: "2", SOTTO_STANDIN_ORDER: "forward", ...environment };
+    const all = {
+      SOTTO_STANDIN_THREADS: "2",
+      SOTTO_STANDIN_ORDER: "forward",
+      SOTTO_STANDIN_QUIET: "1",
+      ...environment,
+    };
     const before = { ...process.env };
     Object.assign(process.env, all);
     this.call("cuInit", 0);
@@ -420,6 +425,7 @@ describe("mistakes of kernels", () => {
       code: LAUNCH_FAILED,
       text: /64 at numbered ones/,
     },
+    { name: "a thread that needs much stack", what: 9, index: 0, code: LAUNCH_FAILED, text: /stack of 64 KiB is full/ },
   ];
   it.for(FAULTS)("$name ends the launch", ({ what, index, code, text }, ctx) => {
     const device = StandIn.with(ctx);
