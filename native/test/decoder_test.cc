@@ -13,6 +13,7 @@
 #include <string>
 
 #include "../cpu.h"
+#include "check.h"
 #include "../decoder.h"
 #include "../ranking.h"
 #include "../self_cache.h"
@@ -22,20 +23,6 @@ using namespace sotto;
 namespace {
 
 constexpr float kImpossible = -std::numeric_limits<float>::infinity();
-
-int failures = 0;
-
-void check(bool right, const std::string& what) {
-  std::printf("%s  %s\n", right ? "ok  " : "FAIL", what.c_str());
-  if (!right) failures++;
-}
-
-// As check(), with a number that must stay below its bound.
-void checkBelow(double value, double bound, const std::string& what) {
-  char text[64];
-  std::snprintf(text, sizeof text, ": %.3g, allowed %.3g", value, bound);
-  check(value < bound, what + text);
-}
 
 struct Random {
   std::mt19937 engine;
@@ -732,6 +719,5 @@ int main() {
   testReorder();
   testGenerate();
   testLimits();
-  std::printf(failures == 0 ? "all right\n" : "%d failures\n", failures);
-  return failures == 0 ? 0 : 1;
+  return result();
 }

@@ -13,24 +13,11 @@
 #include <vector>
 
 #include "../cpu.h"
+#include "check.h"
 
 using namespace sotto;
 
 namespace {
-
-int failures = 0;
-
-void check(bool right, const std::string& what) {
-  std::printf("%s  %s\n", right ? "ok  " : "FAIL", what.c_str());
-  if (!right) failures++;
-}
-
-// As check(), with a number that must stay below its bound.
-void checkBelow(double value, double bound, const std::string& what) {
-  char text[64];
-  std::snprintf(text, sizeof text, ": %.3g, allowed %.3g", value, bound);
-  check(value < bound, what + text);
-}
 
 using Numbers = std::vector<double>;
 
@@ -311,6 +298,5 @@ int main() {
   testAgainstPlain(80, 101, 2, 1, 2);
   testAgainstPlain(128, 230, 3, 2, 1);
   testAgainstPlain(20, 40, 2, 0, 1);
-  std::printf(failures == 0 ? "all right\n" : "%d failures\n", failures);
-  return failures == 0 ? 0 : 1;
+  return result();
 }

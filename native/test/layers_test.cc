@@ -13,24 +13,11 @@
 
 #include "../affine_rows.h"
 #include "../cpu.h"
+#include "check.h"
 
 using namespace sotto;
 
 namespace {
-
-int failures = 0;
-
-void check(bool right, const std::string& what) {
-  std::printf("%s  %s\n", right ? "ok  " : "FAIL", what.c_str());
-  if (!right) failures++;
-}
-
-// As check(), with a number that must stay below its bound.
-void checkBelow(double value, double bound, const std::string& what) {
-  char text[64];
-  std::snprintf(text, sizeof text, ": %.3g, allowed %.3g", value, bound);
-  check(value < bound, what + text);
-}
 
 std::mt19937 engine(11);
 
@@ -376,6 +363,5 @@ int main() {
   testAttention(49, 1500, 4, 0.03);
   testHardAttention();
   testFloat16();
-  std::printf(failures == 0 ? "all right\n" : "%d failures\n", failures);
-  return failures == 0 ? 0 : 1;
+  return result();
 }

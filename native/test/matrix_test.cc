@@ -11,17 +11,11 @@
 #include <vector>
 
 #include "../cpu.h"
+#include "check.h"
 
 using namespace sotto;
 
 namespace {
-
-int failures = 0;
-
-void check(bool ok, const char* name) {
-  std::printf("%s %s\n", ok ? "ok  " : "FAIL", name);
-  if (!ok) failures++;
-}
 
 // 64-byte aligned numbers, with `margin` guard numbers after them.
 template <typename T>
@@ -305,6 +299,5 @@ int main() {
   }
   check(rowsAreIndependent(128, 200), "linear() rows are independent");
   check(rowsAreIndependent(512, 2048), "linear() rows are independent of many outputs");
-  if (failures > 0) std::printf("%d checks failed\n", failures);
-  return failures > 0;
+  return result();
 }

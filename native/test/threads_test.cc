@@ -9,16 +9,11 @@
 #include <stdexcept>
 #include <vector>
 
+#include "check.h"
+
 using namespace sotto;
 
 namespace {
-
-int failures = 0;
-
-void check(bool ok, const char* name) {
-  std::printf("%s %s\n", ok ? "ok  " : "FAIL", name);
-  if (!ok) failures++;
-}
 
 // Many short runs of every size, with pauses now and then so that workers fall asleep in between.
 bool chunksRunOnce(int count) {
@@ -103,5 +98,5 @@ int main() {
   }
   check(Threads(0).count() == 1 && Threads(3).count() == 3, "count()");
   check(idleWorkersSleep(), "idle workers use no processor time");
-  return failures > 0;
+  return result();
 }

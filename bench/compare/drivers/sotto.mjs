@@ -1,35 +1,11 @@
 // Runs sotto for compare.mjs, through createCpuEngine alone (`long`: through the pipeline): log-Mel given, so many tokens a window.
 // Arguments: model= dtype=int8|float32 threads= batch= mel= mels= prompt=ID,ID suppress=ID,ID [audio=]
 // Protocol: see ../peer-process.mjs.
-import { readFileSync } from "node:fs";
-import { createInterface } from "node:readline";
 import { openCheckpoint } from "../../../dist/checkpoint/index.js";
 import { createCpuEngine } from "../../../dist/engine/index.js";
+import { answerCommands, FRAMES, readArguments } from "./driver.mjs";
 
-const FRAMES = 3000;
-const options = Object.fromEntries(process.argv.slice(2).map((argument) => argument.split(/=(.*)/s).slice(0, 2)));
-const ids = (list) => list.split(",").filter(Boolean).map(Number);
-const [threads, batch, nMels] = [options.threads, options.batch, options.mels].map(Number);
-const { model, dtype } = options;
-const [prompt, suppress] = [ids(options.prompt), ids(options.suppress)];
-const samples = options.audio === undefined ? null : floats(options.audio);
-
-/** float32 numbers of a file. */
-function floats(path) {
-  const bytes = readFileSync(path);
-  return new Float32Array(bytes.buffer, bytes.byteOffset, bytes.byteLength / 4);
-}
-
-/** Highest resident memory; on Linux not resourceUsage, which counts the process that started this one, too. */
-function peakBytes() {
-  try {
-    return Number(/VmHWM:\s+(\d+)/.exec(readFileSync("/proc/self/status", "utf8"))[1]) * 1024;
-  } catch {
-    return process.resourceUsage().maxRSS * 1024;
-  }
-}
-
-const mel = floats(options.mel);
+const { model, dtype, threads, batch, nMels, prompt, suppress, mel, samples } = readArguments();
 const eot = 50257;
 const timestampBegin = 50364;
 const rules = { eot, timestampBegin, suppress, suppressAtBegin: [], timestamps: null };
@@ -106,15 +82,6 @@ async function transcribe(windows, tokens) {
   return { encodeMs: 0, decodeMs: 0, count: made.count, tokens: made.tokens };
 }
 
-console.log(JSON.stringify({ ready: true, loadMs: performance.now() - started }));
-for await (const line of createInterface({ input: process.stdin })) {
-  const [command, ...numbers] = line.split(" ");
-  const [before, cpu] = [performance.now(), process.cpuUsage()];
-  const handle = { run, steps, long: transcribe }[command];
-  const answer = await handle(...numbers.map(Number));
-  const used = process.cpuUsage(cpu);
-  const ms = performance.now() - before;
-  console.log(JSON.stringify({ ms, ...answer, cpuMs: (used.user + used.system) / 1000, peakBytes: peakBytes() }));
-}
+await answerCommands(performance.now() - started, { run, steps, long: transcribe });
 await engine?.dispose();
 await pipeline?.engine.dispose();

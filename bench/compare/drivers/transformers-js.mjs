@@ -1,44 +1,22 @@
 // Runs transformers.js on onnxruntime-node for compare.mjs: WhisperForConditionalGeneration.generate, greedy, so many tokens a window.
 // Arguments: library=FOLDER with node_modules, model=FOLDER of convert/transformers-js.mjs, dtype=fp32|q8 threads= mel= mels=
 // prompt=ID,ID suppress=ID,ID [audio=]. Windows one after another, as its pipeline has them. Protocol: see ../peer-process.mjs.
-import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join, resolve } from "node:path";
-import { createInterface } from "node:readline";
+import { answerCommands, FRAMES, readArguments } from "./driver.mjs";
 
-const FRAMES = 3000;
 const SAMPLES = 480000;
-const options = Object.fromEntries(process.argv.slice(2).map((argument) => argument.split(/=(.*)/s).slice(0, 2)));
-const ids = (list) => list.split(",").filter(Boolean).map(Number);
-const [prompt, suppress] = [ids(options.prompt), ids(options.suppress)];
-const [threads, nMels] = [options.threads, options.mels].map(Number);
+const { library, model: given, dtype, threads, nMels, prompt, suppress, mel, samples } = readArguments();
 
-/** float32 numbers of a file. */
-function floats(path) {
-  const bytes = readFileSync(path);
-  return new Float32Array(bytes.buffer, bytes.byteOffset, bytes.byteLength / 4);
-}
-
-/** Highest resident memory; on Linux not resourceUsage, which counts the process that started this one, too. */
-function peakBytes() {
-  try {
-    return Number(/VmHWM:\s+(\d+)/.exec(readFileSync("/proc/self/status", "utf8"))[1]) * 1024;
-  } catch {
-    return process.resourceUsage().maxRSS * 1024;
-  }
-}
-
-const require = createRequire(join(resolve(options.library), "package.json"));
+const require = createRequire(join(resolve(library), "package.json"));
 const { AutoProcessor, Tensor, WhisperForConditionalGeneration, env } = require("@huggingface/transformers");
 env.allowRemoteModels = false;
 
-const mel = floats(options.mel);
-const samples = options.audio === undefined ? null : floats(options.audio);
 const started = performance.now();
-const folder = resolve(options.model);
+const folder = resolve(given);
 const model = await WhisperForConditionalGeneration.from_pretrained(folder, {
   device: "cpu",
-  dtype: options.dtype,
+  dtype,
   local_files_only: true,
   session_options: { intraOpNumThreads: threads },
 });
@@ -107,14 +85,5 @@ async function transcribe(windows, tokens) {
   });
 }
 
-console.log(JSON.stringify({ ready: true, loadMs: performance.now() - started }));
-for await (const line of createInterface({ input: process.stdin })) {
-  const [command, ...numbers] = line.split(" ");
-  const [before, cpu] = [performance.now(), process.cpuUsage()];
-  const handle = { run, steps, long: transcribe }[command];
-  const answer = await handle(...numbers.map(Number));
-  const used = process.cpuUsage(cpu);
-  const ms = performance.now() - before;
-  console.log(JSON.stringify({ ms, ...answer, cpuMs: (used.user + used.system) / 1000, peakBytes: peakBytes() }));
-}
+await answerCommands(performance.now() - started, { run, steps, long: transcribe });
 await model.dispose();
