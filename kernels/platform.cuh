@@ -108,6 +108,9 @@ DEVICE uint4 load_stream(const void* address) {
 /// Asks for the 128 bytes around an address to be in the second-level cache when they are read.
 DEVICE void prefetch(const void* address) { asm volatile("prefetch.global.L2 [%0];" ::"l"(address)); }
 
+/// Where an address of shared memory lies in it.
+DEVICE uint32_t shared_address(const void* address) { return static_cast<uint32_t>(__cvta_generic_to_shared(address)); }
+
 /// Copies 16 bytes from global to shared memory behind the thread's back; zeros where `inside` is false (nothing is read then).
 DEVICE void copy_async16(void* shared, const void* global, bool inside) {
   uint32_t to = static_cast<uint32_t>(__cvta_generic_to_shared(shared));

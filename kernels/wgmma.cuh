@@ -3,10 +3,7 @@
 #pragma once
 #include "platform.cuh"
 
-#if !defined(__CUDACC__)
-#define WGMMA
-#include "host/wgmma.h"
-#elif defined(__CUDA_ARCH_FEAT_SM90_ALL)
+#if !defined(__CUDACC__) || defined(__CUDA_ARCH_FEAT_SM90_ALL)
 #define WGMMA
 
 /// Rows of 64 numbers of 16 bits (128 bytes) in shared memory, from a multiple of 1024 bytes: the numbers 8 c to 8 c + 7 of row r lie at byte
@@ -16,11 +13,15 @@ struct SharedTile {
 };
 /// The tile that begins at an address, a multiple of 1024 bytes.
 DEVICE SharedTile shared_tile(const void* address) {
-  uint64_t place = __cvta_generic_to_shared(address);
+  uint64_t place = shared_address(address);
   return {(place & 0x3ffff) >> 4 | uint64_t{1} << 16 | uint64_t{1024 >> 4} << 32 | uint64_t{1} << 62};
 }
 /// The same tile from its 16 k-th number of each row on, k < 4: a product of 16 deep reads 16 numbers of each row.
 DEVICE SharedTile deeper(SharedTile tile, int k) { return {tile.descriptor + k * 2}; }
+
+#if !defined(__CUDACC__)
+#include "host/wgmma.h"
+#else
 
 /// Makes what this thread has written to shared memory (or copied there, and waited for) seen by products; to be said before the barrier that tells others.
 DEVICE void fence_for_wgmma() { asm volatile("fence.proxy.async.shared::cta;" ::: "memory"); }
@@ -66,4 +67,5 @@ DEVICE void wgmma_64x256x16<f16>(float (&c)[32][4], SharedTile a, SharedTile b, 
 #undef WGMMA_64X256X16
 #undef SUM
 
+#endif
 #endif

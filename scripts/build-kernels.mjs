@@ -43,10 +43,13 @@ const PTX = "80";
 const MACHINE_CODE = ["80", "90a"];
 // Numbers are IEEE's: no --use_fast_math. Kernels ask by name for what may be fast.
 const NVCC = ["-std=c++17", "-O3", "-x", "cu"];
-// Zstandard is smaller, and unknown to drivers before 550.
+// LZ4: the default of nvcc 13, Zstandard, is smaller, but drivers have learned it lately only.
 const COMPRESSION = ["--compress-all", "--compress-mode=speed"];
 
-const HOST_FLAGS = ["-std=c++17", "-fPIC", "-fvisibility=hidden", "-U_FORTIFY_SOURCE", "-Wall", "-Wextra"];
+const HOST_FLAGS =
+  "-std=c++17 -fPIC -fvisibility=hidden -fno-math-errno -fstack-clash-protection -U_FORTIFY_SOURCE -Wall -Wextra".split(
+    " ",
+  );
 
 class NoCompiler extends Error {}
 
@@ -141,7 +144,7 @@ async function buildDevice(folder) {
     sources: deviceHash(),
     nvcc,
     ptx: PTX_VERSION,
-    machineCode: MACHINE_CODE.map((sm) => `sm_${sm}`),
+    machineCode: MACHINE_CODE.map((sm) => `sm_${sm}`).join(" "),
     files,
   };
   return { made, paths: [all, ptxOnly] };

@@ -27,13 +27,14 @@
 
 namespace standin {
 
-thread_local Fiber* fiber = nullptr;
-thread_local Block* block = nullptr;
+__thread Fiber* fiber = nullptr;
+__thread Block* block = nullptr;
 
 namespace {
 
 constexpr size_t kStackBytes = 64 << 10;
 constexpr size_t kBehindBytes = 256 << 10;  // unreadable, behind shared memory
+constexpr unsigned kMaxWorkers = 256;
 constexpr unsigned char kCanary = 0xc5;
 constexpr size_t kCanaryBytes = 64;  // behind each static shared array
 
@@ -44,12 +45,15 @@ struct StaticArray {
 
 struct Worker {
   Block block;
-  std::vector<Fiber> fibers{kMaxThreads};
+  Fiber fibers[kMaxThreads];
+  Copies copies[kMaxThreads];
   Warp warps[kMaxThreads / kLanes];
   Warp* firstWarp = nullptr;
   unsigned threads = 0, live = 0, stacksReady = 0;
   void* mainStack = nullptr;
   char* stacks = nullptr;
+  unsigned short freeStacks[kMaxThreads];  // those that no fiber has; the latest first
+  unsigned freeCount = 0;
   std::vector<StaticArray> staticArrays;
   std::vector<std::pair<const unsigned char*, const char*>> canaries;  // of this block: where, behind which array
   const Launch* launch = nullptr;
@@ -142,26 +146,42 @@ inline void meet(Warp& warp, Word word) {
   else waitFor(&warp.barrier.phase, phase);
 }
 
-void endFiber() {
+// Where a stack begins: spread over the pages, as at the same place in each a warp's stacks would fight for the same lines of the cache.
+char* stackTop(Worker& w, unsigned stack) { return w.stacks + (stack + 1) * kStackBytes - stack * 9 % 64 * 64; }
+
+// Runs threads of the block one after the other, as long as they end without waiting: those need no stack of their own.
+void enterFiber() {
   Worker& w = *worker;
-  Fiber* me = fiber;
-  me->waitsFor = &kNever;
-  me->waitValue = 0;
-  if (--w.live == 0) {
-    standin_switch(&me->stackPointer, w.mainStack);
-  } else {
+  const Kernel& kernel = *w.launch->kernel;
+  for (;;) {
+    kernel.call(kernel.function, w.values.data());
+    Fiber* me = fiber;
+    me->waitsFor = &kNever;
+    me->waitValue = 0;
+    if (--w.live == 0) {
+      w.freeStacks[w.freeCount++] = me->stack;
+      standin_switch(&me->stackPointer, w.mainStack);
+      __builtin_trap();
+    }
     Fiber* next = nextFiber(me);
     if (next == nullptr) faultDeadlock();
     fiber = next;
+    if (!next->started) {
+      next->started = true;
+      next->stack = me->stack;
+      continue;
+    }
+    w.freeStacks[w.freeCount++] = me->stack;
     standin_switch(&me->stackPointer, next->stackPointer);
+    __builtin_trap();
   }
-  __builtin_trap();
 }
 
-void enterFiber() {
-  const Launch& launch = *worker->launch;
-  launch.kernel->call(launch.kernel->function, worker->values.data());
-  endFiber();
+// Gives a fiber that has not begun a stack.
+inline void start(Worker& w, Fiber& f) {
+  f.started = true;
+  f.stack = w.freeStacks[--w.freeCount];
+  f.stackPointer = newStack(stackTop(w, f.stack), enterFiber);
 }
 
 std::mutex faultLock;
@@ -174,12 +194,10 @@ std::map<const Kernel*, size_t> staticBytes;
 // Gives as many fibers a stack as the block has threads. Each has an unreadable page below, of which a process cannot have very many.
 void prepareStacks(Worker& w) {
   size_t page = static_cast<size_t>(sysconf(_SC_PAGESIZE));
-  for (; w.stacksReady < w.threads; w.stacksReady++) {
-    unsigned i = w.stacksReady;
-    mprotect(w.stacks + i * kStackBytes, page, PROT_NONE);
-    // Tops are spread over the pages: at the same place in each, a warp's stacks would fight for the same lines of the cache.
-    w.fibers[i].stackTop = w.stacks + (i + 1) * kStackBytes - i * 9 % 64 * 64;
-  }
+  for (; w.stacksReady < w.threads; w.stacksReady++) mprotect(w.stacks + w.stacksReady * kStackBytes, page, PROT_NONE);
+  // All are free: a launch that failed has left some taken.
+  w.freeCount = 0;
+  for (unsigned i = w.stacksReady; i > 0; i--) w.freeStacks[w.freeCount++] = static_cast<unsigned short>(i - 1);
 }
 
 // Puts fibers and warps in the order in which they are to run.
@@ -244,29 +262,31 @@ void runBlock(Worker& w, uint3 index) {
   for (unsigned i = 0; i < w.threads; i++) {
     Fiber& f = w.fibers[i];
     f.waitsFor = nullptr;
-    f.copies.copies.clear();
-    f.copies.groupEnds.clear();
-    f.copies.done = 0;
-    f.copies.unfenced = false;
-    f.stackPointer = newStack(f.stackTop, enterFiber);
-    Warp& warp = *f.warp;
-    if (f.lane == 0) {
-      warp.barrier.arrived = 0;
-      warp.word = Word::none;
+    f.started = false;
+    if (f.copied) {
+      f.copied = false;
+      w.copies[i].copies.clear();
+      w.copies[i].groupEnds.clear();
+      w.copies[i].done = 0;
+      w.copies[i].unfenced = false;
     }
+  }
+  for (unsigned i = 0; i * kLanes < w.threads; i++) {
+    w.warps[i].barrier.arrived = 0;
+    w.warps[i].word = Word::none;
   }
   w.live = w.threads;
   fiber = w.firstWarp->first;
+  start(w, *fiber);
   standin_switch(&w.mainStack, fiber->stackPointer);
   checkCanaries(w);
 }
 
 struct Team {
   std::mutex lock;  // of what follows
-  std::condition_variable wake, done;
-  uint64_t generation = 0;
+  std::condition_variable wake[kMaxWorkers], done;
+  const Launch* launch[kMaxWorkers] = {};  // what each is to work on; null for nothing
   unsigned busy = 0;
-  const Launch* launch = nullptr;
   std::atomic<uint64_t> taken{0};
   std::atomic<int> error{0};
 };
@@ -328,14 +348,12 @@ void work(unsigned index) {
   alternative.ss_size = 64 << 10;
   alternative.ss_sp = map(alternative.ss_size);
   sigaltstack(&alternative, nullptr);
-  uint64_t seen = 0;
   for (;;) {
     const Launch* launch;
     {
       std::unique_lock<std::mutex> guard(team->lock);
-      team->wake.wait(guard, [&] { return team->generation != seen; });
-      seen = team->generation;
-      launch = team->launch;
+      team->wake[index].wait(guard, [&] { return team->launch[index] != nullptr; });
+      launch = std::exchange(team->launch[index], nullptr);
     }
     runShare(*w, *launch);
     std::lock_guard<std::mutex> guard(team->lock);
@@ -406,7 +424,7 @@ void fault(Fault code, const char* format, ...) {
     std::lock_guard<std::mutex> guard(faultLock);
     if (!stopped.exchange(true)) {
       faultText = std::string(where) + ": " + text;
-      fprintf(stderr, "sotto stand-in: %s\n", faultText.c_str());
+      if (!settings().quiet) fprintf(stderr, "sotto stand-in: %s\n", faultText.c_str());
     }
   }
   w.error = code;
@@ -420,6 +438,7 @@ __attribute__((noinline)) void waitFor(const unsigned* phase, unsigned value) {
   Fiber* next = nextFiber(me);
   if (next == nullptr) faultDeadlock();
   if (next != me) {
+    if (!next->started) start(*worker, *next);
     fiber = next;
     standin_switch(&me->stackPointer, next->stackPointer);
   }
@@ -520,6 +539,12 @@ uint32_t sharedOffset(const void* address, size_t bytes) {
   return static_cast<uint32_t>(at - window);
 }
 
+Copies& ownCopies() {
+  fiber->copied = true;
+  return worker->copies[fiber - worker->fibers];
+}
+Copies& copiesOf(unsigned i) { return worker->copies[i]; }
+
 static void copyNow(void* to, const void* from) {
   if (from == nullptr) memset(to, 0, 16);
   else memcpy(to, from, 16);
@@ -532,16 +557,16 @@ void copyAsync16(void* to, const void* from) {
   }
   if (block->earlyCopies) return copyNow(to, from);
   poison(to, 16);
-  fiber->copies.copies.push_back({to, from});
+  ownCopies().copies.push_back({to, from});
 }
 
 void copyCommit() {
-  Copies& copies = fiber->copies;
+  Copies& copies = ownCopies();
   copies.groupEnds.push_back(copies.copies.size());
 }
 
 void copyWait(unsigned pending) {
-  Copies& copies = fiber->copies;
+  Copies& copies = ownCopies();
   if (copies.groupEnds.size() <= pending) return;
   copies.unfenced = true;
   size_t groups = copies.groupEnds.size() - pending, end = copies.groupEnds[groups - 1];
@@ -554,8 +579,6 @@ void copyWait(unsigned pending) {
     for (size_t& other : copies.groupEnds) other = 0;
   }
 }
-
-bool unfenced(unsigned i) { return worker->fibers[i].copies.unfenced; }
 
 SharedArray::SharedArray(const char* name, size_t bytes) : name_(name), bytes_(bytes), id_(sharedArrays++) {}
 
@@ -601,8 +624,8 @@ const std::string& latestFault() {
 
 const Settings& settings() {
   static const Settings read = [] {
-    Settings s{std::max(1u, std::min(16u, std::thread::hardware_concurrency())), Settings::forward, 1};
-    if (const char* threads = getenv("SOTTO_STANDIN_THREADS")) s.threads = static_cast<unsigned>(std::max(1, std::min(256, atoi(threads))));
+    Settings s{std::max(1u, std::min(16u, std::thread::hardware_concurrency())), Settings::forward, 1, getenv("SOTTO_STANDIN_QUIET") != nullptr};
+    if (const char* threads = getenv("SOTTO_STANDIN_THREADS")) s.threads = static_cast<unsigned>(std::max(1, std::min<int>(kMaxWorkers, atoi(threads))));
     std::string order = getenv("SOTTO_STANDIN_ORDER") ? getenv("SOTTO_STANDIN_ORDER") : "forward";
     if (order == "reverse") s.order = Settings::reverse;
     else if (order.rfind("shuffle", 0) == 0) {
@@ -624,10 +647,12 @@ int run(const Launch& launch) {
   stopped = false;
   team->taken = 0;
   team->error = 0;
-  team->launch = &launch;
-  team->busy = settings().threads;
-  team->generation++;
-  team->wake.notify_all();
+  uint64_t blocks = static_cast<uint64_t>(launch.grid.x) * launch.grid.y * launch.grid.z;
+  team->busy = static_cast<unsigned>(std::min<uint64_t>(settings().threads, blocks));
+  for (unsigned i = 0; i < team->busy; i++) {
+    team->launch[i] = &launch;
+    team->wake[i].notify_one();
+  }
   team->done.wait(guard, [] { return team->busy == 0; });
   return team->error;
 }

@@ -48,7 +48,8 @@ struct Copies {
   bool unfenced = false;          // some were waited for since the thread's last fence_for_wgmma
 };
 
-struct Fiber {
+// A thread of the block. What its turns need is one line of the cache.
+struct alignas(64) Fiber {
   void* stackPointer = nullptr;
   const unsigned* waitsFor = nullptr;  // runs on when *waitsFor is no longer waitValue
   unsigned waitValue = 0;
@@ -56,9 +57,11 @@ struct Fiber {
   Warp* warp = nullptr;
   Fiber* next = nullptr;  // of the warp, in a circle
   uint3 thread = {0, 0, 0};
-  char* stackTop = nullptr;
-  Copies copies;
+  unsigned short stack = 0;
+  bool started = false;
+  bool copied = false;  // has said copy words
 };
+static_assert(sizeof(Fiber) == 64, "");
 
 struct Warp {
   Barrier barrier;
@@ -90,8 +93,9 @@ struct Block {
 constexpr size_t kWindowBytes = 256 << 10;
 constexpr size_t kStaticStart = 1024;  // the device keeps the first KiB to itself
 
-extern thread_local Fiber* fiber;  // the running one
-extern thread_local Block* block;
+// Not thread_local: each use of one asks whether it must be initialised.
+extern __thread Fiber* fiber;  // the running one
+extern __thread Block* block;
 
 // Ends the launch with an error that the driver reports. The message is printed with the kernel, block and thread.
 [[noreturn]] __attribute__((format(printf, 2, 3))) void fault(Fault code, const char* format, ...);
@@ -110,8 +114,9 @@ void copyAsync16(void* to, const void* from);
 void copyCommit();
 void copyWait(unsigned pending);
 
-// Whether thread number i of the block has copies that it has not fenced.
-bool unfenced(unsigned i);
+// Copies of the running thread, and of thread number i of the block.
+Copies& ownCopies();
+Copies& copiesOf(unsigned i);
 
 // Offset of an address in the block's shared memory; faults if it is none of `bytes` bytes.
 uint32_t sharedOffset(const void* address, size_t bytes);

@@ -62,6 +62,11 @@ DEVICE long long min(long long a, long long b) { return a < b ? a : b; }
 DEVICE long long max(long long a, long long b) { return a > b ? a : b; }
 DEVICE unsigned long min(unsigned long a, unsigned long b) { return a < b ? a : b; }
 DEVICE unsigned long max(unsigned long a, unsigned long b) { return a > b ? a : b; }
+// As fminf and fmaxf: the other one where one is NaN. Those are calls of a library, and kernels say them often.
+DEVICE float standin_fminf(float a, float b) { return a < b || b != b ? a : b; }
+DEVICE float standin_fmaxf(float a, float b) { return a > b || b != b ? a : b; }
+#define fminf standin_fminf
+#define fmaxf standin_fmaxf
 DEVICE float min(float a, float b) { return fminf(a, b); }
 DEVICE float max(float a, float b) { return fmaxf(a, b); }
 DEVICE float rsqrtf(float x) { return 1.0f / sqrtf(x); }
@@ -164,6 +169,8 @@ DEVICE uint4 load_stream(const void* address) {
 }
 
 DEVICE void prefetch(const void*) {}
+DEVICE uint32_t shared_address(const void* address) { return standin::sharedOffset(address, 16); }
+
 DEVICE void copy_async16(void* shared, const void* global, bool inside) { standin::copyAsync16(shared, inside ? global : nullptr); }
 DEVICE void copy_commit() { standin::copyCommit(); }
 template <int Pending>

@@ -1,8 +1,10 @@
 // The part of NVIDIA's driver API that sotto calls, for a device that is this machine's processor. Names, prototypes and error numbers
 // are the driver's; what a call checks there, it checks here.
 //
-// A device: H200 in its numbers of multiprocessors and bytes of shared memory; compute capability 9.0, or 8.0 with SOTTO_STANDIN_CC=80.
-// Environment, read at cuInit: SOTTO_STANDIN_MEMORY (bytes of a device, 4 GiB), SOTTO_STANDIN_DEVICES (1), and those of launch.h.
+// A device has an H200's bytes of shared memory, and compute capability 9.0, or an A100's and 8.0 with SOTTO_STANDIN_CC=80. It has few
+// multiprocessors, as work is split into more pieces for many, and a block that goes through several tiles should find several.
+// Environment, read at cuInit: SOTTO_STANDIN_MEMORY (bytes of a device, 4 GiB), SOTTO_STANDIN_DEVICES (1), SOTTO_STANDIN_MULTIPROCESSORS
+// (16), SOTTO_STANDIN_DRIVER (13000; below that, kernels are those of PTX for 8.0), and those of launch.h.
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -97,7 +99,9 @@ struct GraphExec {
 struct State {
   bool ready = false;
   bool ninth = true;  // compute capability 9.0
+  int version = 13000;
   size_t memory = size_t{4} << 30;
+  int multiprocessors = 16;
   std::vector<Device> devices;
   std::map<Stream*, std::shared_ptr<Stream>> streams;
   std::set<Event*> events;
@@ -111,6 +115,9 @@ struct State {
 };
 State& state = *new State;
 thread_local int current = -1;  // device of this thread's context
+
+// Whether kernels come from machine code for 9.0a, not from PTX for 8.0, in which those that need 9.0a are empty.
+bool hasMachineCode() { return state.ninth && state.version >= 13000; }
 
 constexpr size_t kReservedShared = 1024;
 size_t sharedPerBlock() { return state.ninth ? 232448 : 166912; }
@@ -223,8 +230,8 @@ int launchError(const Function& f, const unsigned grid[3], const unsigned size[3
   if (threads > kMaxThreads || shared > f.dynamicLimit) return kInvalidValue;
   if (shared + staticSharedBytes(*f.kernel) > sharedPerBlock()) return kInvalidValue;
   if (threads > f.kernel->maxThreads) return kOutOfResources;
-  if (f.kernel->architecture > 80 && !state.ninth) {
-    fprintf(stderr, "sotto stand-in: kernel %s is empty on this device: it needs compute capability 9.0a\n", f.kernel->name.c_str());
+  if (f.kernel->architecture > 80 && !hasMachineCode()) {
+    if (!settings().quiet) fprintf(stderr, "sotto stand-in: kernel %s is empty here: it needs machine code for 9.0a\n", f.kernel->name.c_str());
     return kOutOfResources;
   }
   return kSuccess;
@@ -314,7 +321,9 @@ API cuInit(unsigned flags) {
   if (state.ready) return kSuccess;
   settings();
   state.ninth = environmentNumber("SOTTO_STANDIN_CC", 90) >= 90;
+  state.version = static_cast<int>(environmentNumber("SOTTO_STANDIN_DRIVER", 13000));
   state.memory = environmentNumber("SOTTO_STANDIN_MEMORY", state.memory);
+  state.multiprocessors = static_cast<int>(environmentNumber("SOTTO_STANDIN_MULTIPROCESSORS", 16));
   size_t count = std::min<size_t>(environmentNumber("SOTTO_STANDIN_DEVICES", 1), 16);
   if (count == 0) return kNoDevice;
   state.devices.resize(count);
@@ -326,7 +335,7 @@ API cuInit(unsigned flags) {
 
 API cuDriverGetVersion(int* version) {
   if (version == nullptr) return kInvalidValue;
-  *version = 13000;
+  *version = static_cast<int>(environmentNumber("SOTTO_STANDIN_DRIVER", 13000));
   return kSuccess;
 }
 
@@ -388,7 +397,7 @@ API cuDeviceGetAttribute(int* value, int attribute, int device) {
       {1, 1024}, {2, 1024}, {3, 1024}, {4, 64},                     // MAX_THREADS_PER_BLOCK, MAX_BLOCK_DIM_X, Y, Z
       {5, 2147483647}, {6, 65535}, {7, 65535},                      // MAX_GRID_DIM_X, Y, Z
       {8, 48 << 10}, {10, 32}, {12, 65536},                         // SHARED_MEMORY_PER_BLOCK, WARP_SIZE, REGISTERS_PER_BLOCK
-      {13, ninth ? 1980000 : 1410000}, {16, ninth ? 132 : 108},     // CLOCK_RATE (kHz), MULTIPROCESSOR_COUNT
+      {13, ninth ? 1980000 : 1410000}, {16, state.multiprocessors},  // CLOCK_RATE (kHz), MULTIPROCESSOR_COUNT
       {18, 0}, {19, 1}, {20, 0}, {31, 1}, {32, 1},                  // INTEGRATED, CAN_MAP_HOST_MEMORY, COMPUTE_MODE, CONCURRENT_KERNELS, ECC
       {33, device + 1}, {34, 0}, {35, 0}, {50, 0},                  // PCI bus, PCI device, TCC_DRIVER, PCI domain
       {36, ninth ? 3201000 : 1215000}, {37, ninth ? 6144 : 5120},   // MEMORY_CLOCK_RATE (kHz), GLOBAL_MEMORY_BUS_WIDTH
@@ -819,7 +828,7 @@ API cuFuncGetAttribute(int* value, int attribute, void* handle) {
     case 1: *value = static_cast<int>(staticSharedBytes(*f->kernel)); break;  // as far as it was seen
     case 2: case 3: case 7: *value = 0; break;
     case 4: *value = 64; break;  // registers: none are counted here
-    case 5: *value = state.ninth ? 90 : 80; break;  // 80: compiled from PTX, without what 9.0a alone has
+    case 5: *value = hasMachineCode() ? 90 : 80; break;
     case 6: *value = state.ninth ? 90 : 80; break;
     case 8: *value = static_cast<int>(f->dynamicLimit); break;
     case 9: *value = f->carveout; break;

@@ -36,9 +36,10 @@ const std::vector<Kernel>& kernels();
 
 // How tests want things run: from the environment, read once.
 struct Settings {
-  unsigned threads;                                // SOTTO_STANDIN_THREADS: of the machine that run blocks; as many as it has by default, 16 at most
-  enum { forward, reverse, shuffle } order;        // SOTTO_STANDIN_ORDER=forward|reverse|shuffle:<seed>: of blocks, warps and lanes
+  unsigned threads;  // SOTTO_STANDIN_THREADS: of the machine that run blocks; as many as it has by default, 16 at most
+  enum Order { forward, reverse, shuffle } order;  // SOTTO_STANDIN_ORDER=forward|reverse|shuffle:<seed>: of blocks, warps and lanes
   uint64_t seed;
+  bool quiet;  // SOTTO_STANDIN_QUIET: faults are not printed; sotto_standin_fault() tells
 };
 const Settings& settings();
 

@@ -93,7 +93,7 @@ Released release(void* address, Where where) {
   Released result = Released::whole;
   for (size_t i = a.bytes; i < roundUp(a.bytes, kAlignment); i++) {
     if (begin[i] != kCanary) {
-      fprintf(stderr, "sotto stand-in: byte %zu of an allocation of %zu bytes was written\n", i, a.bytes);
+      if (!settings().quiet) fprintf(stderr, "sotto stand-in: byte %zu of an allocation of %zu bytes was written\n", i, a.bytes);
       result = Released::writtenBehind;
       break;
     }

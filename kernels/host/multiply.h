@@ -14,6 +14,13 @@ namespace standin {
 typedef float Float8 __attribute__((vector_size(32)));
 typedef uint32_t Word8 __attribute__((vector_size(32)));
 
+// to = the numbers of a and b, one after the other, at eight places.
+#if defined(__clang__)
+#define STANDIN_SHUFFLE(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
+#else
+#define STANDIN_SHUFFLE(a, b, ...) __builtin_shuffle(a, b, ::standin::Word8{__VA_ARGS__})
+#endif
+
 inline Float8 load8(const float* from) {
   Float8 x;
   memcpy(&x, from, 32);
@@ -43,18 +50,18 @@ inline void transpose8(const float* from, size_t stride, float* to) {
   Float8 r[8], s[8];
   for (int i = 0; i < 8; i++) r[i] = load8(from + static_cast<size_t>(i) * stride);
   for (int i = 0; i < 8; i += 2) {
-    s[i] = __builtin_shuffle(r[i], r[i + 1], Word8{0, 8, 2, 10, 4, 12, 6, 14});
-    s[i + 1] = __builtin_shuffle(r[i], r[i + 1], Word8{1, 9, 3, 11, 5, 13, 7, 15});
+    s[i] = STANDIN_SHUFFLE(r[i], r[i + 1], 0, 8, 2, 10, 4, 12, 6, 14);
+    s[i + 1] = STANDIN_SHUFFLE(r[i], r[i + 1], 1, 9, 3, 11, 5, 13, 7, 15);
   }
   for (int i = 0; i < 8; i += 4) {
     for (int j = 0; j < 2; j++) {
-      r[i + j] = __builtin_shuffle(s[i + j], s[i + j + 2], Word8{0, 1, 8, 9, 4, 5, 12, 13});
-      r[i + j + 2] = __builtin_shuffle(s[i + j], s[i + j + 2], Word8{2, 3, 10, 11, 6, 7, 14, 15});
+      r[i + j] = STANDIN_SHUFFLE(s[i + j], s[i + j + 2], 0, 1, 8, 9, 4, 5, 12, 13);
+      r[i + j + 2] = STANDIN_SHUFFLE(s[i + j], s[i + j + 2], 2, 3, 10, 11, 6, 7, 14, 15);
     }
   }
   for (int j = 0; j < 4; j++) {
-    Float8 first = __builtin_shuffle(r[j], r[j + 4], Word8{0, 1, 2, 3, 8, 9, 10, 11});
-    Float8 second = __builtin_shuffle(r[j], r[j + 4], Word8{4, 5, 6, 7, 12, 13, 14, 15});
+    Float8 first = STANDIN_SHUFFLE(r[j], r[j + 4], 0, 1, 2, 3, 8, 9, 10, 11);
+    Float8 second = STANDIN_SHUFFLE(r[j], r[j + 4], 4, 5, 6, 7, 12, 13, 14, 15);
     memcpy(to + j * 8, &first, 32);
     memcpy(to + (j + 4) * 8, &second, 32);
   }

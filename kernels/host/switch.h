@@ -13,12 +13,20 @@
 #define STANDIN_HIDDEN ".hidden standin_switch\n"
 #endif
 
+// The slow way for other processors, or where a flag asks for it to test it.
+#if !defined(__x86_64__) && !defined(__aarch64__) && !defined(STANDIN_UCONTEXT)
+#define STANDIN_UCONTEXT
+#endif
+
 // Keeps the running fiber's stack pointer in *save and goes on where `load` was kept.
+#if !defined(STANDIN_UCONTEXT)
 extern "C" __attribute__((visibility("hidden"))) void standin_switch(void** save, void* load);
+#endif
 
 namespace standin {
 
-#if defined(__x86_64__)
+#if defined(STANDIN_UCONTEXT)
+#elif defined(__x86_64__)
 
 asm(".text\n.p2align 4\n.globl " STANDIN_SYMBOL("standin_switch") "\n" STANDIN_HIDDEN STANDIN_SYMBOL("standin_switch") ":\n"
     "  pushq %rbp\n  pushq %rbx\n  pushq %r12\n  pushq %r13\n  pushq %r14\n  pushq %r15\n"
@@ -54,8 +62,6 @@ inline void* newStack(char* top, void (*entry)()) {
   return at;
 }
 
-#else
-#define STANDIN_UCONTEXT
 #endif
 
 }  // namespace standin
@@ -63,7 +69,7 @@ inline void* newStack(char* top, void (*entry)()) {
 #if defined(STANDIN_UCONTEXT)
 #include <ucontext.h>
 
-// Any other processor: a context lies at the far end of its stack.
+// A context lies at the far end of its stack.
 namespace standin {
 inline thread_local ucontext_t mainContext;
 inline void* newStack(char* top, void (*entry)()) {

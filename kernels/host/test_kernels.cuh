@@ -1,8 +1,7 @@
 // Kernels for the stand-in's own tests (test/cuda/stand-in.test.ts); not in the GPU's build.
 #pragma once
 
-#include "device.h"
-#include "wgmma.h"
+#include "../wgmma.cuh"
 
 // c[16][8] = a[16][16] w[8][16]ᵀ, `repeats` times over, by one warp in each block.
 template <class T>
@@ -122,6 +121,13 @@ KERNEL(128) test_add(float* x, float value, int n) {
 }
 REGISTER(test_add)
 
+// More than a thread's stack.
+__attribute__((noinline)) inline int test_deep(int n) {
+  volatile char room[100 << 10];
+  room[0] = static_cast<char>(n);
+  return room[0] + (n > 0 ? test_deep(n - 1) : 0);
+}
+
 // What a kernel may do wrong, by number.
 KERNEL(64) test_fault(float* x, int64_t index, int what) {
   SHARED(float, values, 64);
@@ -137,6 +143,7 @@ KERNEL(64) test_fault(float* x, int64_t index, int what) {
     case 5: x[i] = to_float(from_float<f16>(load_stream(reinterpret_cast<char*>(x) + index).x)); break;  // misaligned
     case 6: copy_async16(x, x, true); break;                                    // into global memory
     case 7: x[i] = dynamic[i] + values[(i + 1) % 64]; break;                    // reads what nobody wrote
+    case 9: x[i] = static_cast<float>(test_deep(3)); break;                     // stack
     case 8: sync_named(1, 96); break;                                           // more threads than there are
   }
 }

@@ -1,6 +1,6 @@
 // Hopper's products of a warpgroup, from tiles in shared memory that a descriptor tells of: wgmma.mma_async with both factors K-major.
 
-#include "wgmma.h"
+#include "../wgmma.cuh"
 
 #include <stdlib.h>
 
@@ -170,7 +170,7 @@ void finishFirst(Warpgroup& group) {
 
 }  // namespace
 
-void wgmmaFence() { fiber->copies.unfenced = false; }
+void wgmmaFence() { ownCopies().unfenced = false; }
 
 void wgmmaBegin() {
   syncWarp();
@@ -209,7 +209,7 @@ void wgmma(float* sums, uint64_t a, uint64_t b, unsigned columns, bool add, bool
   uint64_t number = said.products++;
   if (number - group.done >= group.products.size()) {
     for (unsigned i = 0; i < block->size.x * block->size.y * block->size.z; i++) {
-      if (unfenced(i)) fault(kLaunchFailed, "thread %u has copied to shared memory, and has not said fence_for_wgmma before this product", i);
+      if (copiesOf(i).unfenced) fault(kLaunchFailed, "thread %u has copied to shared memory, and has not said fence_for_wgmma before this product", i);
     }
     group.products.emplace_back();
     Product& fresh = group.products.back();

@@ -13,15 +13,6 @@ void wgmmaWait(unsigned pending);
 void wgmma(float* sums, uint64_t a, uint64_t b, unsigned columns, bool add, bool isBf16);
 }  // namespace standin
 
-struct SharedTile {
-  uint64_t descriptor;
-};
-DEVICE SharedTile shared_tile(const void* address) {
-  uint64_t place = standin::sharedOffset(address, 16);
-  return {(place & 0x3ffff) >> 4 | uint64_t{1} << 16 | uint64_t{1024 >> 4} << 32 | uint64_t{1} << 62};
-}
-DEVICE SharedTile deeper(SharedTile tile, int k) { return {tile.descriptor + static_cast<uint64_t>(k) * 2}; }
-
 DEVICE void fence_for_wgmma() { standin::wgmmaFence(); }
 DEVICE void wgmma_begin() { standin::wgmmaBegin(); }
 DEVICE void wgmma_commit() { standin::wgmmaCommit(); }

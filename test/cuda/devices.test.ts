@@ -91,6 +91,29 @@ describe("createCudaEngine()", () => {
     }
   });
 
+  it("gives back all memory when it is disposed", async (context) => {
+    needStandIn(context);
+    const device = CudaDevice.open(0);
+    const before = device.freeMemory;
+    const engine = await createCudaEngine(model, { dtype: "float16", maxSequences: 2 });
+    const audio = await engine.encode(toyMel(model.dimensions, 3), { keepFeatures: true });
+    const { sot, language, transcribe, noTimestamps, noSpeech, eot, timestampBegin } = model.tokens;
+    const prompt = [sot, language, transcribe, noTimestamps];
+    const rules = { eot, timestampBegin, suppress: [], suppressAtBegin: [], timestamps: null };
+    const request = { prompt, sotIndex: 0, noSpeech, rules, maxNewTokens: 9 };
+    await engine.generate(
+      audio,
+      [0, 1, 2].map((window) => ({ ...request, window })),
+    );
+    const { state } = await engine.startDecoder(audio, [{ window: 1, prompt }]);
+    await engine.step(state, Int32Array.of(4));
+    await engine.attend(audio, [{ window: 0, tokens: [...prompt, 5, 6, eot], from: 3, eot }], [[1, 0]]);
+    expect(device.freeMemory).toBeLessThan(before);
+    await engine.dispose(); // with states that nobody has disposed
+    expect(device.freeMemory).toBe(before);
+    device.close();
+  });
+
   it("says so when the windows of a batch do not fit, and goes on with fewer", async (context) => {
     needStandIn(context);
     const engine = await createCudaEngine(model, { dtype: "float32", maxSequences: 2 });

@@ -486,7 +486,7 @@ describe("wgmma", () => {
     layout: (typeof LAYOUTS)[number],
     column: number,
     mistake: number,
-  ): { a: Uint16Array; b: Uint16Array; out: number; status: number } {
+  ): { a: Uint16Array; b: Uint16Array; out: number; launched: number; status: number } {
     const { mode, leading, stride, place } = layout;
     const [a, b] = [bf16(randoms(64 * 16)), bf16(randoms(256 * 16))];
     const bytes = (rows: number): number => (rows / 8) * stride;
@@ -504,8 +504,8 @@ describe("wgmma", () => {
     const sizes = [i32(bytes(64)), i32(bytes(256)), i32(16 * column)];
     const args = [i64(device.upload(tiles)), i64(bits), i64(bits), ...sizes, i64(out), i32(mistake)];
     device.call("cuFuncSetAttribute", device.function("test_wgmma"), 8, 65536);
-    expect(device.launch("test_wgmma", [1, 128], args, 2 * tiles.length)).toBe(OK);
-    return { a, b, out, status: device.status("cuStreamSynchronize", 0) };
+    const launched = device.launch("test_wgmma", [1, 128], args, 2 * tiles.length);
+    return { a, b, out, launched, status: device.status("cuStreamSynchronize", 0) };
   }
 
   const cases = LAYOUTS.flatMap((layout) =>
@@ -535,6 +535,12 @@ describe("wgmma", () => {
     const { out, status } = run(device, LAYOUTS[0], 0, 5);
     expect(status).toBe(OK);
     expect(device.floats(out, 64 * 256).every(Number.isNaN)).toBe(true);
+  });
+
+  it("is not there where a driver compiles PTX: its kernels are empty", (ctx) => {
+    const device = StandIn.with(ctx, { SOTTO_STANDIN_DRIVER: "12080" });
+    expect(device.get("cuFuncGetAttribute", [5, device.function("test_wgmma")])).toBe(80);
+    expect(run(device, LAYOUTS[0], 0, 0).launched).toBe(OUT_OF_RESOURCES);
   });
 
   it("is not there on compute capability 8.0", (ctx) => {

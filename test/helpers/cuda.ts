@@ -72,6 +72,8 @@ export async function useTestDriver(): Promise<{ reason: string } | null> {
   const built = await buildStandIn();
   if ("reason" in built) return built;
   process.env["SOTTO_LIBCUDA"] = built.path;
+  // Threads run in no order that a kernel could rely on.
+  process.env["SOTTO_STANDIN_ORDER"] ??= "shuffle:1";
   return null;
 }
 

@@ -22,9 +22,6 @@ const STREAM_NON_BLOCKING = 1;
 const CAPTURE_RELAXED = 2;
 const EVENT_WITHOUT_TIMING = 2;
 
-/** Bytes that allocations are rounded up to, so that freed ones fit again. */
-const GRANULARITY = 512;
-
 /** Milliseconds of asking at every turn of the event loop; after that a timer asks. */
 const EAGER_MS = 2;
 
@@ -88,17 +85,15 @@ export function listDevices(driver: CudaDriver): DeviceInfo[] {
  */
 const MODULES = new URL("../../../prebuilt/cuda/", import.meta.url);
 const MACHINE_CODE_SINCE = 13000;
-
-function moduleFor(driver: CudaDriver): Buffer {
-  const name = driver.get("cuDriverGetVersion") >= MACHINE_CODE_SINCE ? "sotto.fatbin" : "sotto-ptx.fatbin";
-  return readFileSync(fileURLToPath(new URL(name, MODULES)));
-}
+const MACHINE_CODE_FOR = [80, 90];
 
 export class CudaDevice {
   readonly info: DeviceInfo;
   readonly multiprocessors: number;
   /** Most dynamic shared memory of a block, in bytes. */
   readonly maxShared: number;
+  /** Whether the kernels are machine code for this very GPU, with what only its own compute capability has. */
+  readonly hasOwnCode: boolean;
   readonly #driver: CudaDriver;
   readonly #arguments: ArgumentBlock;
   readonly #device: number;
@@ -106,6 +101,8 @@ export class CudaDevice {
   readonly #stream: number;
   readonly #module: number;
   readonly #functions = new Map<string, { handle: number; shared: number } | null>();
+  /** Addresses of buffers in use, and by size of those that wait to be used again. */
+  readonly #inUse = new Set<number>();
   readonly #idle = new Map<number, number[]>();
   readonly #events: number[] = [];
   readonly #reclaimers: (() => void)[] = [];
@@ -121,7 +118,10 @@ export class CudaDevice {
     this.multiprocessors = driver.get("cuDeviceGetAttribute", [MULTIPROCESSORS, this.#device]);
     this.maxShared = driver.get("cuDeviceGetAttribute", [SHARED_OPT_IN, this.#device]);
     this.#stream = driver.get("cuStreamCreate", [STREAM_NON_BLOCKING]);
-    this.#module = driver.get("cuModuleLoadData", [moduleFor(driver)]);
+    const takesMachineCode = driver.get("cuDriverGetVersion") >= MACHINE_CODE_SINCE;
+    this.hasOwnCode = takesMachineCode && MACHINE_CODE_FOR.includes(info.computeCapability);
+    const file = new URL(takesMachineCode ? "sotto.fatbin" : "sotto-ptx.fatbin", MODULES);
+    this.#module = driver.get("cuModuleLoadData", [readFileSync(fileURLToPath(file))]);
   }
 
   /**
@@ -183,9 +183,10 @@ export class CudaDevice {
 
   /** @throws {CudaError} CUDA_ERROR_OUT_OF_MEMORY with what was asked and what is free */
   alloc(bytes: number): DeviceBuffer {
-    const size = Math.max(GRANULARITY, Math.ceil(bytes / GRANULARITY) * GRANULARITY);
+    const size = Math.max(1, bytes);
     this.#enter();
     const address = this.#idle.get(size)?.pop() ?? this.#allocate(size);
+    this.#inUse.add(address);
     return { address, bytes: size };
   }
 
@@ -212,7 +213,7 @@ export class CudaDevice {
 
   /** Gives a buffer back; work that was asked for before still has it. */
   free(buffer: DeviceBuffer): void {
-    if (this.#closed) return;
+    if (!this.#inUse.delete(buffer.address)) return;
     const idle = this.#idle.get(buffer.bytes);
     if (idle === undefined) this.#idle.set(buffer.bytes, [buffer.address]);
     else idle.push(buffer.address);
@@ -294,11 +295,6 @@ export class CudaDevice {
     await this.finished();
     this.read(address, into);
     return into;
-  }
-
-  /** Whether the module has a kernel: some are for newer GPUs alone. */
-  hasKernel(name: string): boolean {
-    return this.#find(name) !== null;
   }
 
   #find(name: string): { handle: number; shared: number } | null {
@@ -401,6 +397,8 @@ export class CudaDevice {
   close(): void {
     if (this.#closed) return;
     this.trim();
+    for (const address of this.#inUse) this.#driver.call("cuMemFree", address);
+    this.#inUse.clear();
     this.#closed = true;
     CudaDevice.#current = null;
     for (const event of this.#events) this.#driver.call("cuEventDestroy", event);

@@ -2,9 +2,9 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { MAX_PARTIAL_BYTES, planProduct, type ProductDevice } from "./products.ts";
 
-const H200: ProductDevice = { multiprocessors: 132, maxShared: 232448, computeCapability: 90 };
-const A100: ProductDevice = { multiprocessors: 108, maxShared: 166912, computeCapability: 80 };
-const RTX3090: ProductDevice = { multiprocessors: 82, maxShared: 101376, computeCapability: 86 };
+const H200: ProductDevice = { multiprocessors: 132, maxShared: 232448, isHopper: true };
+const A100: ProductDevice = { multiprocessors: 108, maxShared: 166912, isHopper: false };
+const RTX3090: ProductDevice = { multiprocessors: 82, maxShared: 101376, isHopper: false };
 
 describe("planProduct()", () => {
   it.each([

@@ -89,8 +89,8 @@ export interface ProductDevice {
   readonly multiprocessors: number;
   /** Most dynamic shared memory of a block, in bytes. */
   readonly maxShared: number;
-  /** 90 for 9.0. */
-  readonly computeCapability: number;
+  /** Whether kernels of compute capability 9.0 alone are there. */
+  readonly isHopper: boolean;
 }
 
 export interface ProductPlan {
@@ -107,8 +107,8 @@ export function planProduct(device: ProductDevice, dtype: CudaDType, m: number, 
 }
 
 function planTiles(device: ProductDevice, dtype: CudaDType, m: number, n: number): ProductPlan {
-  const { multiprocessors, maxShared, computeCapability } = device;
-  const halves = computeCapability === 90 ? [HOPPER_TILES, ...HALF_TILES] : HALF_TILES;
+  const { multiprocessors, maxShared, isHopper } = device;
+  const halves = isHopper ? [HOPPER_TILES, ...HALF_TILES] : HALF_TILES;
   const kernels = (dtype === "float32" ? FLOAT_TILES : halves).filter(({ shared }) => shared <= maxShared);
   const countOf = ({ bm, bn }: Tiles): number => ceil(m, bm) * ceil(n, bn);
   const costOf = (kernel: Tiles): number => ceil(countOf(kernel), multiprocessors) * kernel.cost;
@@ -182,7 +182,7 @@ export function launchProduct(
 ): void {
   const { m, n, k } = product;
   const { multiprocessors, maxShared } = device;
-  const { computeCapability } = device.info;
-  const plan = planProduct({ multiprocessors, maxShared, computeCapability }, dtype, m, n, k);
+  const isHopper = device.info.computeCapability === 90 && device.hasOwnCode;
+  const plan = planProduct({ multiprocessors, maxShared, isHopper }, dtype, m, n, k);
   device.launch(`${plan.name}_${suffix}`, plan.shape, [gemmArgument(product, plan.splits, workspace)]);
 }
