@@ -153,12 +153,15 @@ DEVICE void cross_attention(const T* q, const uint64_t* slotAudio, int64_t layer
   }
   if (parts == 1) return;
 
-  fence_device();
+  // One thread's fence speaks for the block: the barrier before it has ordered the others' writes.
   sync_block();
-  if (thread == 0) arrived[0] = atomic_add(counters + pair, 1);
+  if (thread == 0) {
+    fence_device();
+    arrived[0] = atomic_add(counters + pair, 1);
+    fence_device();
+  }
   sync_block();
   if (arrived[0] != parts - 1) return;
-  fence_device();
   if (thread == 0) counters[pair] = 0;
   // A warp for half a row; lane i has the largest score and the sum of weights of part i.
   for (int half = warp_id(); half < rows * 2; half += CROSS_WARPS) {

@@ -106,17 +106,20 @@ DEVICE bool float_out(const Gemm<T>& g) {
   return sizeof(T) == 4 || g.epilogue == RESIDUAL || g.epilogue == POSITIONS || g.epilogue == FLOAT;
 }
 
-/// Stores one result, as the epilogue says.
+/// What a result is added to.
 template <class T>
-DEVICE void finish_one(const Gemm<T>& g, int row, int column, float v) {
-  if (g.bias != nullptr) v += g.bias[column];
-  BatchRow at = batch_row(row, g.outRowsPerBatch);
-  int64_t offset = out_row_offset(g, at) + column_offset(g, column);
+DEVICE float added_to(const Gemm<T>& g, BatchRow at, int column, int64_t offset) {
+  if (g.epilogue == RESIDUAL) return static_cast<const float*>(g.out)[offset];
+  if (g.epilogue == POSITIONS) return g.positions[static_cast<int64_t>(at.row) * g.n + column];
+  return 0.0f;
+}
+/// Stores one result at an offset of out: v = sum + bias, and what it is added to.
+template <class T>
+DEVICE void finish_one(const Gemm<T>& g, int64_t offset, float v, float added) {
   if (g.epilogue == GELU || g.epilogue == POSITIONS) v = gelu_for<T>(v);
-  if (g.epilogue == POSITIONS) v += g.positions[static_cast<int64_t>(at.row) * g.n + column];
+  v += added;
   if (float_out(g)) {
-    float* to = static_cast<float*>(g.out) + offset;
-    *to = g.epilogue == RESIDUAL ? *to + v : v;
+    static_cast<float*>(g.out)[offset] = v;
   } else {
     static_cast<T*>(g.out)[offset] = from_float<T>(v);
   }

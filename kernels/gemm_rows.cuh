@@ -176,27 +176,28 @@ struct GemmRows {
     sync_block();
 
     int tid = static_cast<int>(threadIdx.x);
-    int column = tile * BN + tid % BN;
-    constexpr int STEP = 256 / BN;   // rows at once
+    int column = tile * BN + tid % BN, first = tid / BN;   // of the thread: one column, each STEP-th row from `first`
+    constexpr int STEP = 256 / BN;
     constexpr int TURNS = ceil_div(BM, STEP);
-    bool inside[TURNS];
-    float v[TURNS];
+    // Where the first slot has the thread's sums: nobody else reads or writes them from here on, so their sums can take their place.
+    float* own = slots + first * SUMS_PITCH + tid % BN;
+    constexpr int DOWN = STEP * SUMS_PITCH;
+    int turns = column < g.n && first < rows ? ceil_div(rows - first, STEP) : 0;
     UNROLL for (int i = 0; i < TURNS; i++) {
-      int r = tid / BN + i * STEP;
-      inside[i] = r < rows && column < g.n;
-      v[i] = 0.0f;
-      if (!inside[i]) continue;
-      UNROLL for (int s = 0; s < SLOTS; s++) v[i] += slots[s * SLOT + r * SUMS_PITCH + tid % BN];
+      if (i >= turns) continue;
+      float v = 0.0f;
+      UNROLL for (int s = 0; s < SLOTS; s++) v += own[s * SLOT + i * DOWN];
+      own[i * DOWN] = v;
     }
     bool isLast = true;
     if (g.splits > 1) {
-      int64_t partial = static_cast<int64_t>(g.m) * g.n;
-      float* mine = g.partials + static_cast<int64_t>(row + tid / BN) * g.n + column;
+      int64_t partial = static_cast<int64_t>(g.m) * g.n, down = static_cast<int64_t>(STEP) * g.n;
+      float* mine = g.partials + static_cast<int64_t>(row + first) * g.n + column;
       UNROLL for (int i = 0; i < TURNS; i++) {
-        if (inside[i]) mine[split * partial + static_cast<int64_t>(i * STEP) * g.n] = v[i];
+        if (i < turns) mine[split * partial + i * down] = own[i * DOWN];
       }
       int* counter = g.counters + static_cast<int>(blockIdx.z) * tiles + tile;
-      int* arrived = reinterpret_cast<int*>(slots);
+      int* arrived = reinterpret_cast<int*>(slots + BN);   // between two rows of sums
       sync_block();
       if (tid == 0) {
         // A fence holds for what this thread has seen through the barrier, too.
@@ -209,25 +210,39 @@ struct GemmRows {
       if (isLast) {
         // Many reads at once: the block's only wait that nothing hides.
         constexpr int AT_ONCE = TURNS > 4 ? 2 : 4;
+        float v[TURNS];
         UNROLL for (int i = 0; i < TURNS; i++) v[i] = 0.0f;
-        ROLLED for (int first = 0; first < g.splits; first += AT_ONCE) {
+        ROLLED for (int from = 0; from < g.splits; from += AT_ONCE) {
           float fresh[AT_ONCE][TURNS];
           UNROLL for (int s = 0; s < AT_ONCE; s++) {
-            UNROLL for (int i = 0; i < TURNS; i++) {
-              bool read = inside[i] && first + s < g.splits;
-              fresh[s][i] = read ? load_fresh(mine + (first + s) * partial + static_cast<int64_t>(i * STEP) * g.n) : 0.0f;
-            }
+            UNROLL for (int i = 0; i < TURNS; i++) fresh[s][i] = i < turns && from + s < g.splits ? load_fresh(mine + (from + s) * partial + i * down) : 0.0f;
           }
           UNROLL for (int s = 0; s < AT_ONCE; s++) {
             UNROLL for (int i = 0; i < TURNS; i++) v[i] += fresh[s][i];
           }
         }
+        UNROLL for (int i = 0; i < TURNS; i++) {
+          if (i < turns) own[i * DOWN] = v[i];
+        }
         if (tid == 0) *counter = 0;
       }
     }
-    if (isLast) {
-      UNROLL for (int i = 0; i < TURNS; i++) {
-        if (inside[i]) finish_one(g, row + tid / BN + i * STEP, column, v[i]);
+    if (isLast && turns > 0) {
+      // Some at a time: what they are added to is asked for together, and the code stays small enough for the multiprocessor's cache.
+      constexpr int AT_ONCE = TURNS < 4 ? TURNS : 4;
+      float bias = g.bias != nullptr ? g.bias[column] : 0.0f;
+      int64_t toColumn = column_offset(g, column);
+      ROLLED for (int turn = 0; turn < turns; turn += AT_ONCE) {
+        int64_t offset[AT_ONCE];
+        float added[AT_ONCE];
+        UNROLL for (int i = 0; i < AT_ONCE; i++) {
+          BatchRow at = batch_row(row + first + (turn + i) * STEP, g.outRowsPerBatch);
+          offset[i] = out_row_offset(g, at) + toColumn;
+          added[i] = turn + i < turns ? added_to(g, at, column, offset[i]) : 0.0f;
+        }
+        UNROLL for (int i = 0; i < AT_ONCE; i++) {
+          if (turn + i < turns) finish_one(g, offset[i], own[(turn + i) * DOWN] + bias, added[i]);
+        }
       }
     }
     // The slots are free for the next tile.

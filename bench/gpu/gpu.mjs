@@ -49,27 +49,13 @@ export function openGpu(ordinal = 0) {
     console.error(`No GPU: ${found.reason}`);
     process.exit(3);
   }
-  const { driver } = found;
-  // Events must be recorded on the stream that the device keeps to itself.
-  let stream = 0;
-  driver.get = (name, ...rest) => {
-    const value = CudaDriver.prototype.get.call(driver, name, ...rest);
-    if (name === "cuStreamCreate") stream = value;
-    return value;
-  };
-  try {
-    return new Gpu(driver, CudaDevice.open(ordinal), () => stream);
-  } finally {
-    delete driver.get;
-  }
+  return new Gpu(found.driver, CudaDevice.open(ordinal));
 }
 
 class Gpu {
-  constructor(driver, device, stream) {
+  constructor(driver, device) {
     this.driver = driver;
     this.device = device;
-    this.stream = stream();
-    this.events = [0, 1].map(() => driver.get("cuEventCreate", [0]));
   }
 
   /** What is worth knowing about the machine. */
@@ -77,16 +63,6 @@ class Gpu {
     const { info, multiprocessors, maxShared } = this.device;
     const driver = this.driver.get("cuDriverGetVersion");
     return { ...info, multiprocessors, maxShared, driver, node: process.version };
-  }
-
-  /** Milliseconds that the device takes for what `work` asks for. */
-  async time(work) {
-    const [start, end] = this.events;
-    this.driver.call("cuEventRecord", start, this.stream);
-    work();
-    this.driver.call("cuEventRecord", end, this.stream);
-    await this.device.finished();
-    return this.driver.get("cuEventElapsedTime", [start, end]);
   }
 
   /**
@@ -103,16 +79,16 @@ class Gpu {
       return capture ? this.device.capture(all) : { launch: all, destroy: () => {} };
     };
     const first = graphOf(1);
-    await this.time(() => first.launch());
-    const one = await this.time(() => first.launch());
+    await this.device.time(() => first.launch());
+    const one = await this.device.time(() => first.launch());
     first.destroy();
     const wanted = Math.max(Math.ceil(SAMPLE_MS / Math.max(one, 1e-3)), isSmall ? 1 : Math.min(sets, MAX_REPEATS));
     const repeats = Math.max(1, Math.min(MAX_REPEATS, wanted));
     const graph = graphOf(repeats);
-    await this.time(() => graph.launch());
+    await this.device.time(() => graph.launch());
     const samples = [];
     for (let total = 0; samples.length < MIN_SAMPLES || (total < TOTAL_MS && samples.length < MAX_SAMPLES);) {
-      const ms = await this.time(() => graph.launch());
+      const ms = await this.device.time(() => graph.launch());
       total += ms;
       samples.push(ms / repeats);
     }

@@ -115,9 +115,11 @@ describe("CudaEngine.generate()", () => {
     const audio = await engine.encode(toyMel(model.dimensions, 1, 7));
     const result = engine.generate(audio, [request(0, 40)]);
     const ended = expect(result).rejects.toThrow("Cannot use an engine after its dispose()");
+    const encoding = expect(engine.encode(toyMel(model.dimensions, 2, 8))).rejects.toThrow("after its dispose()");
     await new Promise((resolve) => setImmediate(resolve));
     await engine.dispose();
     await ended;
+    await encoding;
   });
 });
 

@@ -84,9 +84,9 @@ async function logMelOnDevice(
   const logMel = new DeviceLogMel(kernels, { ...NANO, nMels, nAudioCtx: frames / 2 });
   const count = windows.length * (frames + 2) * nMels;
   const out = poisoned(device, (count + 1) * precision.bytes);
-  logMel.compute(windows, out.address);
+  await logMel.compute(windows, out.address);
   const result = await precision.download(device, out, count + 1);
-  logMel.free();
+  await logMel.free();
   kernels.dispose();
   expect(result[count]).toBeNaN();
   return result.subarray(0, count);

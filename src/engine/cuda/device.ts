@@ -25,6 +25,9 @@ const EVENT_WITHOUT_TIMING = 2;
 /** Milliseconds of asking at every turn of the event loop; after that a timer asks. */
 const EAGER_MS = 2;
 
+/** A buffer may be used again for something half its size: batches of any number of windows get along with few sizes. */
+const MOST_WASTE = 2;
+
 /** Some of a GPU's memory. */
 export interface DeviceBuffer {
   readonly address: number;
@@ -106,6 +109,8 @@ export class CudaDevice {
   readonly #idle = new Map<number, number[]>();
   readonly #events: number[] = [];
   readonly #reclaimers: (() => void)[] = [];
+  /** Whether launches only make sure that their kernels are there. */
+  #isLoading = false;
   #closed = false;
 
   private constructor(driver: CudaDriver, info: DeviceInfo) {
@@ -185,9 +190,22 @@ export class CudaDevice {
   alloc(bytes: number): DeviceBuffer {
     const size = Math.max(1, bytes);
     this.#enter();
-    const address = this.#idle.get(size)?.pop() ?? this.#allocate(size);
-    this.#inUse.add(address);
-    return { address, bytes: size };
+    const buffer = this.#takeIdle(size) ?? { address: this.#allocate(size), bytes: size };
+    this.#inUse.add(buffer.address);
+    return buffer;
+  }
+
+  /** The smallest buffer that waits to be used again, if it is not much too large. */
+  #takeIdle(size: number): DeviceBuffer | null {
+    let best = Infinity;
+    for (const bytes of this.#idle.keys()) {
+      if (bytes >= size && bytes <= MOST_WASTE * size && bytes < best) best = bytes;
+    }
+    const addresses = this.#idle.get(best);
+    const address = addresses?.pop();
+    if (address === undefined) return null;
+    if (addresses?.length === 0) this.#idle.delete(best);
+    return { address, bytes: best };
   }
 
   #allocate(size: number): number {
@@ -196,6 +214,8 @@ export class CudaDevice {
     } catch (error) {
       if (!isOutOfMemory(error)) throw error;
     }
+    // What is given back may still be at work.
+    this.#driver.call("cuStreamSynchronize", this.#stream);
     for (const reclaim of this.#reclaimers) reclaim();
     this.trim();
     try {
@@ -324,6 +344,7 @@ export class CudaDevice {
       this.#driver.call("cuFuncSetAttribute", kernel.handle, MAX_DYNAMIC_SHARED, shared);
       kernel.shared = shared;
     }
+    if (this.#isLoading) return;
     this.#arguments.set(args);
     const { addresses } = this.#arguments;
     try {
@@ -335,10 +356,21 @@ export class CudaDevice {
     }
   }
 
-  /** Records what `work` asks for instead of doing it: to be done as often as wanted, at the cost of one call. */
+  /**
+   * Records what `work` asks for instead of doing it: to be done as often as wanted, at the cost of one call.
+   *
+   * @param work asks for launches alone. It is called twice: the driver loads a kernel when it is first asked for, and may wait for the GPU or
+   * allocate memory then, which a stream that records forbids
+   */
   capture(work: () => void): Graph {
     const driver = this.#driver;
     this.#enter();
+    this.#isLoading = true;
+    try {
+      work();
+    } finally {
+      this.#isLoading = false;
+    }
     driver.call("cuStreamBeginCapture", this.#stream, CAPTURE_RELAXED);
     try {
       work();
@@ -393,18 +425,41 @@ export class CudaDevice {
     this.#events.push(event);
   }
 
-  /** Frees everything. Safe to call twice. */
+  /** Milliseconds that the GPU takes for what `work` asks for. */
+  async time(work: () => void): Promise<number> {
+    this.#enter();
+    const [start, end] = [0, 1].map(() => this.#driver.get("cuEventCreate", [0]));
+    this.#driver.call("cuEventRecord", start, this.#stream);
+    work();
+    this.#driver.call("cuEventRecord", end, this.#stream);
+    await this.finished();
+    const ms = this.#driver.get("cuEventElapsedTime", [start, end]);
+    for (const event of [start, end]) this.#driver.call("cuEventDestroy", event);
+    return ms;
+  }
+
+  /** Frees everything. Safe to call twice, and after a fault. */
   close(): void {
     if (this.#closed) return;
-    this.trim();
-    for (const address of this.#inUse) this.#driver.call("cuMemFree", address);
+    const frees: (() => void)[] = [
+      () => this.trim(),
+      ...[...this.#inUse].map((address) => () => this.#driver.call("cuMemFree", address)),
+      ...this.#events.map((event) => () => this.#driver.call("cuEventDestroy", event)),
+      () => this.#driver.call("cuModuleUnload", this.#module),
+      () => this.#driver.call("cuStreamDestroy", this.#stream),
+      () => this.#driver.call("cuDevicePrimaryCtxRelease", this.#device),
+    ];
+    for (const free of frees) {
+      try {
+        free();
+      } catch (error) {
+        // After a fault every call says so again; whoever asked for the work that failed has been told.
+        if (!(error instanceof CudaError)) throw error;
+      }
+    }
     this.#inUse.clear();
     this.#closed = true;
     CudaDevice.#current = null;
-    for (const event of this.#events) this.#driver.call("cuEventDestroy", event);
-    this.#driver.call("cuModuleUnload", this.#module);
-    this.#driver.call("cuStreamDestroy", this.#stream);
-    this.#driver.call("cuDevicePrimaryCtxRelease", this.#device);
   }
 }
 

@@ -5,8 +5,8 @@
  * and the statistics of norms are float32 always.
  */
 import { EngineUnavailableError, withHint } from "../../errors.ts";
-import { crossCaches, encoder, windowFrames, type ModelDimensions, type ParameterSource } from "../../model/index.ts";
-import { assertShape, BYTES_PER_ELEMENT, tensor, type Tensor } from "../../tensor/index.ts";
+import { windowFrames, type ModelDimensions, type ParameterSource } from "../../model/index.ts";
+import { assertShape, tensor, type Tensor } from "../../tensor/index.ts";
 import { checkAttend, checkCombine, checkRank, checkReorder, checkRequests, checkRows, checkStep } from "../checks.ts";
 import type {
   AttendRequest,
@@ -26,12 +26,10 @@ import { packHistory } from "../token-rules.ts";
 import { DecoderRuns, type RunRows } from "./decoder-runs.ts";
 import { CudaDevice } from "./device.ts";
 import { CudaError } from "./driver.ts";
+import { EncoderRuns, ENCODER_WINDOWS, type EncodedWindows } from "./encoder-runs.ts";
 import { Generation } from "./generate.ts";
 import { HEAD_SIZE, Kernels, type CudaDType } from "./kernels.ts";
 import { LanePool, Lanes, type Row } from "./lanes.ts";
-import { DeviceLogMel } from "./log-mel.ts";
-import { EncoderLaunches } from "./ops.ts";
-import { EncoderScratch } from "./scratch.ts";
 import { DeviceRules } from "./token-rules.ts";
 import { DeviceWeights } from "./weights.ts";
 
@@ -43,9 +41,6 @@ export interface CudaEngineOptions {
   /** Most sequences that are generated at a time. Default 256, or as many as the memory has room for. */
   readonly maxSequences?: number;
 }
-
-/** Windows encoded at a time: enough to fill any GPU. */
-const ENCODER_WINDOWS = 32;
 
 /** Sequences generated at a time. */
 const MAX_SLOTS = 256;
@@ -143,13 +138,12 @@ class CudaEngine implements Engine {
   readonly #device: CudaDevice;
   readonly #kernels: Kernels;
   readonly #weights: DeviceWeights;
-  readonly #encoder: EncoderScratch;
+  readonly #encoder: EncoderRuns;
   readonly #runs: DecoderRuns;
   readonly #pool: LanePool;
-  readonly #logMel: DeviceLogMel;
-  readonly #windowBytes: number;
   readonly #maxSlots: number;
   #last: Promise<unknown> = Promise.resolve();
+  #encoding: Promise<unknown> = Promise.resolve();
   #generation: Generation | null = null;
   #generating: Promise<unknown> = Promise.resolve();
   #disposed = false;
@@ -161,22 +155,18 @@ class CudaEngine implements Engine {
     maxSequences: number,
   ) {
     const { device, dtype } = kernels;
-    const { nTextLayer, nTextHead, nAudioCtx } = dimensions;
     this.dtype = dtype;
     this.#device = device;
     this.#kernels = kernels;
     this.#weights = weights;
-    this.#windowBytes = nTextLayer * 2 * nTextHead * nAudioCtx * HEAD_SIZE * BYTES_PER_ELEMENT[dtype];
-    const fitting = (bytes: number, share: number): number => Math.floor((share * device.freeMemory) / bytes);
-    const windows = Math.min(ENCODER_WINDOWS, fitting(EncoderScratch.bytesPerWindow(dtype, dimensions), 0.1));
-    this.#encoder = new EncoderScratch(device, dtype, dimensions, Math.max(1, windows));
+    this.#encoder = new EncoderRuns(kernels, weights, dimensions);
     this.#runs = new DecoderRuns(kernels, weights, dimensions);
     this.#pool = new LanePool(device, dtype, dimensions);
-    this.#logMel = new DeviceLogMel(kernels, dimensions);
     device.onPressure(() => this.#pool.trim());
-    const slots = fitting(Lanes.bytesPerSlot(dtype, dimensions), CACHE_SHARE);
+    const fitting = (bytes: number): number => Math.floor((CACHE_SHARE * device.freeMemory) / bytes);
+    const slots = fitting(Lanes.bytesPerSlot(dtype, dimensions));
     this.#maxSlots = powerOfTwoBelow(Math.max(1, Math.min(MAX_SLOTS, maxSequences, slots)));
-    this.batchSize = Math.max(1, Math.min(BATCH_WINDOWS, this.#maxSlots, fitting(this.#windowBytes, CACHE_SHARE)));
+    this.batchSize = Math.max(1, Math.min(BATCH_WINDOWS, this.#maxSlots, fitting(this.#encoder.windowBytes)));
   }
 
   /** Runs a call after those that came before it. */
@@ -201,72 +191,39 @@ class CudaEngine implements Engine {
 
   async encode(mel: Tensor, options: { keepFeatures?: boolean } = {}): Promise<AudioState> {
     this.#check();
-    const { nMels } = this.dimensions;
-    const frames = windowFrames(this.dimensions);
-    assertShape("mel", mel, ["batch", nMels, frames]);
-    const size = nMels * frames;
-    return this.#encode(mel.dims[0], options.keepFeatures ?? false, (first, count) => {
-      const bytes = this.#device.upload(mel.data.subarray(first * size, (first + count) * size));
-      this.#kernels.importMel(bytes.address, this.#encoder.mel, count, frames, nMels);
-      this.#device.free(bytes);
-    });
+    assertShape("mel", mel, ["batch", this.dimensions.nMels, windowFrames(this.dimensions)]);
+    return this.#encode(mel.dims[0], () => this.#encoder.encodeMel(mel, options.keepFeatures ?? false));
   }
 
   async encodeSamples(windows: readonly Float32Array[]): Promise<AudioState> {
     this.#check();
-    const most = this.#logMel.windowSamples;
+    const most = this.#encoder.windowSamples;
     const tooLong = windows.find(({ length }) => length > most);
     if (tooLong !== undefined) {
       throw new RangeError(`Cannot encode a window of ${tooLong.length} samples, expected at most ${most}`);
     }
-    return this.#encode(windows.length, false, (first, count) =>
-      this.#logMel.compute(windows.slice(first, first + count), this.#encoder.mel),
-    );
+    return this.#encode(windows.length, () => this.#encoder.encodeSamples(windows));
   }
 
-  /** @param load puts the log-Mel spectrograms of some windows into the scratch memory */
-  #encode(batch: number, keepFeatures: boolean, load: (first: number, count: number) => void): Promise<AudioState> {
-    return this.#queue(async () => {
-      const { nAudioCtx, nAudioState } = this.dimensions;
-      const caches = this.#device.alloc(batch * this.#windowBytes);
-      const features = keepFeatures ? new Float32Array(batch * nAudioCtx * nAudioState) : null;
-      try {
-        for (let first = 0; first < batch; first += this.#encoder.windows) {
-          const count = Math.min(this.#encoder.windows, batch - first);
-          load(first, count);
-          const target = { address: caches.address + first * this.#windowBytes, windowBytes: this.#windowBytes };
-          const ops = this.#encoderLaunches(count, target);
-          const encoded = encoder(ops, this.dimensions, ops.mel);
-          crossCaches(ops, this.dimensions, encoded);
-          if (features !== null) {
-            const read = await this.#features(encoded.address, count);
-            features.set(read, first * nAudioCtx * nAudioState);
-          }
-        }
-        await this.#device.finished();
-      } catch (error) {
-        this.#device.free(caches);
-        throw error;
-      }
-      const windows = Array.from({ length: batch }, (_, i): WindowAddress => caches.address + i * this.#windowBytes);
-      const kept = features === null ? null : tensor(features, [batch, nAudioCtx, nAudioState]);
-      return KeptAudio.of(this, windows, kept, () => this.#device.free(caches));
+  async #encode(batch: number, ask: () => Promise<EncodedWindows>): Promise<AudioState> {
+    const { caches, features, done } = await this.#queue(async () => {
+      const asked = await ask();
+      this.#encoding = Promise.allSettled([this.#encoding, asked.done]);
+      return asked;
     });
-  }
-
-  #encoderLaunches(batch: number, caches: { address: number; windowBytes: number }): EncoderLaunches {
-    return new EncoderLaunches(this.#kernels, this.#weights, this.dimensions, this.#encoder, batch, caches);
-  }
-
-  /** Encoded windows as float32. */
-  async #features(address: number, count: number): Promise<Float32Array> {
+    // Others have their turn while the GPU encodes.
+    const free = (): void => this.#device.free(caches);
+    try {
+      await done;
+      this.#check();
+    } catch (error) {
+      free();
+      throw inWords(error);
+    }
+    const { windowBytes } = this.#encoder;
+    const windows = Array.from({ length: batch }, (_, i): WindowAddress => caches.address + i * windowBytes);
     const { nAudioCtx, nAudioState } = this.dimensions;
-    const numbers = count * nAudioCtx * nAudioState;
-    const floats = this.#device.alloc(4 * numbers);
-    this.#kernels.cast(address, this.dtype, floats.address, "float32", numbers);
-    const read = await this.#device.download(floats, Float32Array, numbers);
-    this.#device.free(floats);
-    return read;
+    return KeptAudio.of(this, windows, features && tensor(features, [batch, nAudioCtx, nAudioState]), free);
   }
 
   combine(windows: readonly AudioWindowRef[]): AudioState {
@@ -544,11 +501,11 @@ class CudaEngine implements Engine {
     if (this.#disposed) return;
     this.#disposed = true;
     await this.#last;
+    await this.#encoding;
     await this.#generating;
     this.#pool.trim();
-    this.#logMel.free();
     this.#runs.free();
-    this.#encoder.free();
+    await this.#encoder.free();
     this.#weights.free();
     this.#kernels.dispose();
     this.#device.close();

@@ -156,6 +156,7 @@ export class Lanes {
   readonly #dimensions: ModelDimensions;
   readonly #buffers: DeviceBuffer[] = [];
   readonly #status: readonly [PinnedBuffer, PinnedBuffer];
+  readonly #results: PinnedBuffer;
 
   constructor(device: CudaDevice, dtype: CudaDType, dimensions: ModelDimensions, slots: number) {
     const { nTextCtx, nTextLayer } = dimensions;
@@ -177,6 +178,7 @@ export class Lanes {
     this.rows = { token, position, slot, count, groupFirst, groupRows, groupCount: count };
     this.hostRows = new HostRows(device, slots);
     this.#status = [device.allocPinned(SLOT_BYTES * slots), device.allocPinned(SLOT_BYTES * slots)];
+    this.#results = device.allocPinned(8 * slots * nTextCtx);
     // A place that was never written must still be a slot.
     device.fill(this.places, 0, 4 * slots * nTextCtx);
   }
@@ -246,19 +248,29 @@ export class Lanes {
     }));
   }
 
-  /** What was generated, of all slots: [slots, nTextCtx]. */
+  /**
+   * What was generated, of all slots: [slots, nTextCtx]. Valid until the next call.
+   *
+   * Others may ask for work meanwhile, so it is read by copies that the process need not wait for.
+   */
   async results(): Promise<{ tokens: Int32Array; logprobs: Float32Array }> {
     const count = this.slots * this.#dimensions.nTextCtx;
-    const tokens = await this.#device.download({ address: this.tokens }, Int32Array, count);
-    const logprobs = await this.#device.download({ address: this.logprobs }, Float32Array, count);
-    return { tokens, logprobs };
+    const { data } = this.#results;
+    this.#device.read(this.tokens, data.subarray(0, 4 * count));
+    this.#device.read(this.logprobs, data.subarray(4 * count));
+    await this.#device.finished();
+    const { buffer, byteOffset } = data;
+    return {
+      tokens: new Int32Array(buffer, byteOffset, count),
+      logprobs: new Float32Array(buffer, byteOffset + 4 * count, count),
+    };
   }
 
   free(): void {
     for (const graph of this.graphs.values()) graph.destroy();
     this.graphs.clear();
     this.hostRows.free();
-    for (const half of this.#status) half.free();
+    for (const pinned of [...this.#status, this.#results]) pinned.free();
     for (const buffer of this.#buffers) this.#device.free(buffer);
     this.#buffers.length = 0;
   }

@@ -4,7 +4,7 @@
  */
 import { HOP_LENGTH, melFilters, N_FFT } from "../../features/index.ts";
 import { windowFrames, type ModelDimensions } from "../../model/index.ts";
-import type { CudaDevice, DeviceBuffer } from "./device.ts";
+import type { CudaDevice, DeviceBuffer, PinnedBuffer } from "./device.ts";
 import { Kernels } from "./kernels.ts";
 
 /** Frequencies of a frame of N_FFT samples, and the same rounded up to what the kernels like: kernels/log_mel.cuh. */
@@ -24,6 +24,10 @@ export class DeviceLogMel {
   readonly #dimensions: ModelDimensions;
   readonly #basis: DeviceBuffer;
   readonly #filters: DeviceBuffer;
+  /** Where samples wait for their copy: copies from other memory wait for all work before them, and let the process wait. */
+  #staged: PinnedBuffer | null = null;
+  /** Kept when they have been copied. */
+  #copied: Promise<void> = Promise.resolve();
 
   constructor(kernels: Kernels, dimensions: ModelDimensions) {
     const { device } = kernels;
@@ -40,62 +44,94 @@ export class DeviceLogMel {
   }
 
   /**
-   * Computes the log-Mel spectrograms of windows.
+   * Asks for the log-Mel spectrograms of windows, one call at a time: kept when that is done, and the windows may be changed.
    *
    * @param windows mono samples at 16 kHz; what a window lacks is silence
    * @param out device address of T [windows, frames + 2, nMels], rows of zeros at either end
    */
-  compute(windows: readonly Float32Array[], out: number): void {
+  async compute(windows: readonly Float32Array[], out: number): Promise<void> {
     const { device } = this.#kernels;
     const bytes = 4 * (windowFrames(this.#dimensions) + 2) * this.#dimensions.nMels;
     const each = bytes / (this.#kernels.dtype === "float32" ? 1 : 2);
     for (let done = 0; done < windows.length; done += WINDOWS) {
-      this.#some(device, windows.slice(done, done + WINDOWS), out + done * each);
+      await this.#some(device, windows.slice(done, done + WINDOWS), out + done * each);
     }
   }
 
-  #some(device: CudaDevice, windows: readonly Float32Array[], out: number): void {
+  async #some(device: CudaDevice, windows: readonly Float32Array[], out: number): Promise<void> {
     const { nMels } = this.#dimensions;
     const frames = windowFrames(this.#dimensions);
     const nSamples = this.windowSamples;
     const batch = windows.length;
     const rows = batch * frames;
-    const samples = device.alloc(4 * batch * nSamples);
-    const padded = device.alloc(4 * batch * (nSamples + N_FFT));
-    const spectra = device.alloc(4 * rows * 2 * PADDED_BINS);
-    const power = device.alloc(4 * rows * PADDED_BINS);
-    const mel = device.alloc(4 * rows * nMels);
-    const largest = device.alloc(4 * batch);
+    const staged = await this.#stage(device, windows);
+    const buffers: DeviceBuffer[] = [];
+    const take = (floats: number): number => {
+      const buffer = device.alloc(4 * floats);
+      buffers.push(buffer);
+      return buffer.address;
+    };
+    try {
+      const samples = take(batch * nSamples);
+      const padded = take(batch * (nSamples + N_FFT));
+      const spectra = take(rows * 2 * PADDED_BINS);
+      const power = take(rows * PADDED_BINS);
+      const mel = take(rows * nMels);
+      const largest = take(batch);
 
-    windows.forEach((window, i) => {
-      const own = samples.address + 4 * i * nSamples;
-      device.write(own, window);
-      device.fill(own + window.byteLength, 0, 4 * (nSamples - window.length));
-    });
-    this.#kernels.padSamples(samples.address, padded.address, batch, nSamples);
-    this.#exact.product({
-      a: { address: padded.address, stride: HOP_LENGTH, perBatch: frames, batchStride: nSamples + N_FFT },
-      weight: this.#basis.address,
-      bias: null,
-      out: { address: spectra.address, stride: 2 * PADDED_BINS },
-      ...{ m: rows, n: 2 * PADDED_BINS, k: N_FFT, epilogue: "float" },
-    });
-    this.#kernels.powerSpectrum(spectra.address, power.address, rows);
-    this.#exact.product({
-      a: { address: power.address, stride: PADDED_BINS },
-      weight: this.#filters.address,
-      bias: null,
-      out: { address: mel.address, stride: nMels },
-      ...{ m: rows, n: nMels, k: PADDED_BINS, epilogue: "float" },
-    });
-    device.fillWords(largest.address, LEAST, batch);
-    this.#kernels.logMel(mel.address, largest.address, batch, frames, nMels);
-    this.#kernels.scaleMel(mel.address, largest.address, out, batch, frames, nMels);
-    for (const buffer of [samples, padded, spectra, power, mel, largest]) device.free(buffer);
+      device.write(samples, staged);
+      this.#copied = device.finished();
+      this.#copied.catch(() => {}); // awaited when the memory is used again
+      this.#kernels.padSamples(samples, padded, batch, nSamples);
+      this.#exact.product({
+        a: { address: padded, stride: HOP_LENGTH, perBatch: frames, batchStride: nSamples + N_FFT },
+        weight: this.#basis.address,
+        bias: null,
+        out: { address: spectra, stride: 2 * PADDED_BINS },
+        ...{ m: rows, n: 2 * PADDED_BINS, k: N_FFT, epilogue: "float" },
+      });
+      this.#kernels.powerSpectrum(spectra, power, rows);
+      this.#exact.product({
+        a: { address: power, stride: PADDED_BINS },
+        weight: this.#filters.address,
+        bias: null,
+        out: { address: mel, stride: nMels },
+        ...{ m: rows, n: nMels, k: PADDED_BINS, epilogue: "float" },
+      });
+      device.fillWords(largest, LEAST, batch);
+      this.#kernels.logMel(mel, largest, batch, frames, nMels);
+      this.#kernels.scaleMel(mel, largest, out, batch, frames, nMels);
+    } finally {
+      for (const buffer of buffers) device.free(buffer);
+    }
   }
 
-  free(): void {
+  /** Samples of windows, each followed by silence, in memory that copies need not wait for. */
+  async #stage(device: CudaDevice, windows: readonly Float32Array[]): Promise<Float32Array> {
+    await this.#copied;
+    const count = windows.length * this.windowSamples;
+    if (this.#staged === null || this.#staged.data.length < 4 * count) {
+      this.#staged?.free();
+      this.#staged = null;
+      // A power of two of windows: seldom another one.
+      this.#staged = device.allocPinned(4 * 2 ** Math.ceil(Math.log2(windows.length)) * this.windowSamples);
+    }
+    const { buffer, byteOffset } = this.#staged.data;
+    const staged = new Float32Array(buffer, byteOffset, count);
+    windows.forEach((window, i) => {
+      const begin = i * this.windowSamples;
+      staged.set(window, begin);
+      staged.fill(0, begin + window.length, begin + this.windowSamples);
+    });
+    return staged;
+  }
+
+  /** Frees everything; no call may be under way. */
+  async free(): Promise<void> {
     const { device } = this.#kernels;
+    await this.#copied.catch(() => {});
+    this.#staged?.free();
+    this.#staged = null;
     device.free(this.#basis);
     device.free(this.#filters);
     if (this.#exact !== this.#kernels) this.#exact.dispose();

@@ -73,8 +73,7 @@ const MAX_SPLITS = 16;
 /** Most bytes of partial sums of a product that is split. */
 export const MAX_PARTIAL_BYTES = 64 << 20;
 
-/** Shared memory of a multiprocessor, and what each block takes of it besides its own, in bytes. */
-const MULTIPROCESSOR_SHARED = 228 * 1024;
+/** What a block takes of the multiprocessor's shared memory besides its own, in bytes; the largest block and this are all there is. */
 const BLOCK_SHARED = 1024;
 
 /** Bytes a nanosecond of the whole memory, and of the path to one multiprocessor; and what a split costs, in nanoseconds: an H200's, estimated. */
@@ -141,7 +140,7 @@ function planFewRows(
     const range = STEP * ceil(steps, splits);
     const shared = bm * (range + PADDING) * size + 4 * slots * bm * (bn + 4);
     if (shared > maxShared) continue;
-    const atOnce = Math.max(1, Math.min(resident, Math.floor(MULTIPROCESSOR_SHARED / (shared + BLOCK_SHARED))));
+    const atOnce = Math.max(1, Math.min(resident, Math.floor((maxShared + BLOCK_SHARED) / (shared + BLOCK_SHARED))));
     // Blocks past those that run at one time would copy the rows again: a block takes several columns instead.
     const columns = Math.min(ceil(n, bn), Math.floor((atOnce * multiprocessors) / (splits * batches)));
     const grid = [Math.max(1, columns), splits, batches] as const;
