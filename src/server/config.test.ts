@@ -31,11 +31,15 @@ describe("resolveConfig()", () => {
     [{ prot: 1 }, 'Unknown option "prot" of the server, expected one of host, port'],
     [{ port: 70000 }, 'Cannot use "70000" as option "port": too big'],
     [{ models: [] }, 'as option "models"'],
-    [{ device: "gpu" }, 'Cannot use "gpu" as option "device": invalid option: expected one of "auto"'],
+    [{ device: "gpu" }, 'Cannot use "gpu" as option "device": expected one of auto, cpu, cuda, reference'],
     [{ maxSeconds: -1 }, 'as option "maxSeconds"'],
   ])("refuses %j", (options, message) => {
     expect(() => resolveConfig(options as ServerOptions)).toThrow(OptionError);
     expect(() => resolveConfig(options as ServerOptions)).toThrow(message);
+  });
+
+  it("takes the second GPU by its number", () => {
+    expect(resolveConfig({ device: "cuda:1" }).device).toBe("cuda:1");
   });
 
   it("knows every field that the command line offers, and no other", () => {
