@@ -29,6 +29,7 @@ def edits(a, b):
 class Decoder:
     def __init__(self, path):
         c = torch.load(path, map_location="cpu")
+        c["model"].pop("mask", None)  # of checkpoints written before
         self.v, self.ph = data.Vocab(c["vocab"]), data.Phones(c["phones"])
         self.m = M.Whisper(self.v.n, len(self.ph.names))
         self.m.load_state_dict(c["model"])
