@@ -145,6 +145,14 @@ def losses(m, aux, b, s, offset, step):
     return loss, {k: float(v.detach()) for k, v in parts.items()}
 
 
+def from_first(x):
+    """What the first process has, in all of them."""
+    box = [x]
+    if world > 1:
+        dist.broadcast_object_list(box)
+    return box[0]
+
+
 def average_gradients(params):
     flat = torch.cat([(p.grad if p.grad is not None else torch.zeros_like(p)).flatten() for p in params])
     dist.all_reduce(flat)
@@ -211,7 +219,7 @@ def main():
     signal.signal(signal.SIGTERM, lambda *a: ended.append(1))
     for step, (L, B, offset, prompt), b in loader:
         if step % 10 == 0:
-            schedule = read_schedule(args.schedule, schedule)
+            schedule = from_first(read_schedule(args.schedule, schedule))
         now = phase_at(schedule, step)
         if now is None:
             break
