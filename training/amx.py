@@ -1,4 +1,4 @@
-"""amx.cc for torch: the parts of a block on the matrix unit (AMX) of recent Intel processors, three to five times as fast as
+"""amx.cc for torch: the parts of a block on the matrix unit (AMX) of recent Intel processors, each several times as fast as
 torch's own there. LIB is None where it was not compiled (its first lines say how) or the processor has no such unit.
 """
 import ctypes, os

@@ -1,6 +1,6 @@
 """Measures a training checkpoint: greedy decoding under openai/whisper's rules, on sentences and voices never trained on.
 
-    python3 evaluate.py SECONDS WINDOWS [CHECKPOINT] [-v]      30 8 for the table of the model card
+    python3 evaluate.py SECONDS WINDOWS [CHECKPOINT] [-v]      30 8, say; the tables of the model card come from measure.py
 
 SECONDS of a window, WINDOWS for each language and set. Reads pool/evalsent and pool/evalvoice. Columns: WER with
 timestamps, without, translation without and with, share of right languages, error of the segment times (mean and 95th
