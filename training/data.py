@@ -1,12 +1,12 @@
 """Makes training windows: places clips on a time line, writes the token sequence Whisper should answer, and the auxiliary targets.
 
-How sequences are labelled is said in README.md, "Labels".
+How sequences are labelled is said in README.md, "Labels"; what goes before them as a prompt, in prompts.py.
 """
-import glob, pickle, random
+import pickle, random
 from collections import defaultdict
 import numpy as np
 import torch
-import bpe, grammar
+import bpe, grammar, prompts
 from bpe import EOT, SOT, PREV, NOSPEECH, NOTS, TS, TRANSCRIBE, TRANSLATE, LANG
 
 SR = 16000
@@ -16,8 +16,8 @@ HANN = torch.hann_window(400)
 
 def log_mel(x):
     """x [B, n] float32 -> [B, 80, n/160]; identical to openai/whisper audio.py (max taken per window)."""
-    s = torch.stft(x, 400, 160, window=HANN, return_complex=True)[..., :-1]
-    m = MEL @ (s.real ** 2 + s.imag ** 2)
+    s = torch.stft(x, 400, 160, window=HANN.to(x.device), return_complex=True)[..., :-1]
+    m = MEL.to(x.device) @ (s.real ** 2 + s.imag ** 2)
     l = m.clamp(min=1e-10).log10()
     l = torch.maximum(l, l.amax((1, 2), keepdim=True) - 8.0)
     return (l + 4.0) / 4.0
@@ -88,19 +88,30 @@ class Phones:
         return cls([""] + sorted(p for p in n if n[p] >= 20))
 
 
-def colored_noise(r, n):
-    g = np.random.RandomState(r.randrange(1 << 30)).randn(n).astype(np.float32)
-    k = r.choice("wwpb")
-    if k == "w":
-        return g
-    f = np.fft.rfft(g)
-    s = np.arange(1, len(f) + 1, dtype=np.float32) ** (-0.5 if k == "p" else -1.0)
-    y = np.fft.irfft(f * s, n).astype(np.float32)
-    return y / (y.std() + 1e-9)
+class Noise:
+    """Four minutes each of white, pink and brown noise, made once: a stretch of it costs a hundredth of making it anew."""
+
+    def __init__(self, n=1 << 22):
+        g, spectrum = np.random.RandomState(1), np.arange(1, n // 2 + 2, dtype=np.float32)
+        self.bank = []
+        for power in (0.0, -0.5, -1.0):
+            y = np.fft.irfft(np.fft.rfft(g.randn(n)) * spectrum ** power, n)
+            self.bank.append((y / y.std()).astype(np.float32))
+
+    def __call__(self, r, n):
+        y = self.bank[r.choice((0, 0, 1, 2))]
+        a = r.randrange(len(y) - n)
+        y = y[a: a + n]
+        return y / (y.std() + 1e-9)
+
+
+noise = None
 
 
 def compose(pool, r, L, clean=False, lang=None, allow_cut=True):
     """-> audio [L*SR], lang or None, utterances [(clip, start, end)] (times relative to the window)"""
+    global noise
+    noise = noise or Noise()
     n = int(L * SR)
     x = np.zeros(n, np.float32)
     if lang is None and r.random() < 0.06:
@@ -109,7 +120,7 @@ def compose(pool, r, L, clean=False, lang=None, allow_cut=True):
             return x, None, []
         if k < 0.9:
             m = n if r.random() < 0.6 else int(n * r.uniform(0.1, 1))
-            x[:m] = colored_noise(r, m) * 10 ** r.uniform(-4, -0.7)
+            x[:m] = noise(r, m) * 10 ** r.uniform(-4, -0.7)
         else:
             t = np.arange(n) / SR
             for h in range(1, r.randint(2, 6)):
@@ -158,16 +169,26 @@ def compose(pool, r, L, clean=False, lang=None, allow_cut=True):
         if utts[-1][2] < L and r.random() < 0.6:  # the recording ends: digital silence after it
             end = min(n, int((utts[-1][2] + r.uniform(0, 1.5)) * SR))
         if r.random() < 0.5:
-            x[:end] += colored_noise(r, end) * (np.abs(x).max() * 0.2 * 10 ** (-r.uniform(12, 40) / 20))
+            x[:end] += noise(r, end) * (np.abs(x).max() * 0.2 * 10 ** (-r.uniform(12, 40) / 20))
     return x, lang, utts
 
 
-def sequence(r, L, lang, utts, task=None, ts=None, p_prompt=0.2, max_prompt=223, pool=None, shift=0):
-    """-> ids, targets (or -1), spans (per target: (t0, t1) seconds or None), in_spans. `shift`: timestamp offset in tokens."""
-    task = task or ("translate" if (lang and lang != "en" and r.random() < 0.35) or r.random() < 0.03 else "transcribe")
-    ts = r.random() < 0.5 if ts is None else ts
+def audible(c, a, L):
+    """-> the words of a clip starting at `a` of which most can be heard in the window"""
+    return [i for i, (s, e) in enumerate(c["spans"]) if min(e + a, L) - max(s + a, 0) >= 0.6 * max(e - s, 1e-3)]
+
+
+def words_of(c):
+    return c["texts"][grammar.LANGS.index(c["lang"])].split(" ")
+
+
+def sequence(r, L, lang, utts, pool, phase, shift=0, prompt_size=0):
+    """-> ids, targets (or -1), spans (per target: (t0, t1) seconds or None), in_spans. `shift`: timestamp offset in tokens.
+
+    Of `phase`: p_translate, p_nots (without timestamps)."""
+    task = "translate" if (lang and lang != "en" and r.random() < phase["p_translate"]) or r.random() < 0.03 else "transcribe"
+    ts = r.random() >= phase["p_nots"]
     tl = lang or r.choice(grammar.LANGS)
-    out_lang = grammar.LANGS.index("en" if task == "translate" else tl)
     seq, tgt_span = [], []  # content tokens and their audio span
 
     def add(tok, span):
@@ -175,10 +196,8 @@ def sequence(r, L, lang, utts, task=None, ts=None, p_prompt=0.2, max_prompt=223,
         tgt_span.append(span)
 
     first, cap = True, round(L / 0.02)
-    open_end = False
     for c, a, b in utts:
-        words = c["texts"][grammar.LANGS.index(c["lang"])].split(" ")
-        vis = [i for i, (s, e) in enumerate(c["spans"]) if min(e + a, L) - max(s + a, 0) >= 0.6 * max(e - s, 1e-3)]
+        words, vis = words_of(c), audible(c, a, L)
         if not vis:
             continue
         cut0, cut1 = a < -0.02, b > L + 1e-6
@@ -194,7 +213,6 @@ def sequence(r, L, lang, utts, task=None, ts=None, p_prompt=0.2, max_prompt=223,
         first = False
         if task == "translate":
             if cut1:
-                open_end = True
                 continue
             for t in bpe.encode(" " + c["texts"][0]):
                 add(t, (a, b))
@@ -211,26 +229,12 @@ def sequence(r, L, lang, utts, task=None, ts=None, p_prompt=0.2, max_prompt=223,
     add(EOT, None)
     head = [SOT, LANG[tl], bpe.SID[f"<|{task}|>"]] + ([] if ts else [NOTS])
     hl = [LANG[tl] if lang else NOSPEECH, head[2] if lang and task == "transcribe" else -1] + ([] if ts else [NOTS])
-    prompt = []
-    if r.random() < p_prompt:
-        want, t = r.randint(4, max_prompt), 0
-        with_ts = r.random() < 0.5
-        while len(prompt) < want:
-            u = bpe.encode(" " + grammar.sample(r, False)[1][out_lang])
-            d = r.randint(60, 180)
-            prompt += [TS + t, *u, TS + min(1500, t + d)] if with_ts else u
-            t = t + d + r.randint(5, 60)
-            if t > 1300:
-                t = 0
-        prompt = prompt[-want:]
-        if r.random() < 0.1:
-            prompt = [r.randrange(50000) if r.random() < 0.3 else p for p in prompt]
-        prompt = [PREV] + prompt
+    prompt = prompts.make(r, pool, tl, task, ts, utts, min(prompt_size, 447 - len(head) - len(seq))) if prompt_size else []
     ids = prompt + head + seq[:-1]
     tgt = [-1] * len(prompt) + hl + seq
     spans = [None] * (len(prompt) + len(hl)) + tgt_span
     in_spans = [None] * (len(prompt) + len(head)) + tgt_span[:-1]
-    assert len(ids) == len(tgt) == len(spans) == len(in_spans), (len(ids), len(tgt), len(spans), len(in_spans))
+    assert len(ids) == len(tgt) == len(spans) == len(in_spans) <= 448, (len(ids), len(tgt), len(spans), len(in_spans))
     return ids, tgt, spans, in_spans
 
 
@@ -257,7 +261,7 @@ def token_frames(vocab, utts, L):
         if not c["exact"]:
             continue
         if "wtok" not in c:
-            c["wtok"] = [[vocab.to(t) for t in bpe.encode(" " + w)] for w in c["texts"][grammar.LANGS.index(c["lang"])].split(" ")]
+            c["wtok"] = [[vocab.to(t) for t in bpe.encode(" " + w)] for w in words_of(c)]
         for (s, e), toks in zip(c["spans"], c["wtok"]):
             k = [t for t in toks if t not in vocab.punct] or toks
             for j, t in enumerate(k):
@@ -267,27 +271,32 @@ def token_frames(vocab, utts, L):
     return y
 
 
-def batch(pool, vocab, ph, r, B, L, offset=0, p_prompt=0.2, max_prompt=223):
-    """offset: position (in 20 ms tokens) of the window inside the 30 s frame (short-window phase only)."""
+def frames_of(spans, F):
+    """[(t0, t1) seconds or None] -> [n, 2] first frame and the one after the last; 0, 0 for None"""
+    z = np.array([s or (np.nan, np.nan) for s in spans], np.float64).reshape(-1, 2) * 50
+    none = np.isnan(z[:, 0])
+    z = np.nan_to_num(z)
+    lo = np.clip(z[:, 0].astype(np.int64), 0, F - 1)
+    hi = np.minimum(F, np.maximum(lo + 1, z[:, 1].astype(np.int64) + 1))
+    return np.stack([np.where(none, 0, lo), np.where(none, 0, hi)], 1)
+
+
+def batch(pool, vocab, ph, r, B, L, phase, offset=0, prompt_size=0):
+    """offset: position (in 20 ms tokens) of the window inside the 30 s frame (short windows only); prompt_size: tokens of a prompt, at most.
+
+    -> audio [B, n], ids [B, T], targets [B, T] (-1: none), spans [target|input, B, T, 2] in frames, phonemes and tokens [B, frames]"""
     xs, rows, phs, toks = [], [], [], []
     for _ in range(B):
         x, lang, utts = compose(pool, r, L)
         xs.append(x)
-        rows.append(sequence(r, L, lang, utts, p_prompt=p_prompt, max_prompt=max_prompt, shift=offset))
+        rows.append(sequence(r, L, lang, utts, pool, phase, offset, prompt_size))
         phs.append(phone_frames(ph, utts, L))
         toks.append(token_frames(vocab, utts, L))
     T = max(len(q[0]) for q in rows)
     F = round(L * 50)
-    ids = torch.full((B, T), vocab.map[EOT])
-    tgt = torch.full((B, T), -1)
-    span = torch.zeros(2, B, T, 2, dtype=torch.long)  # [target|input], frames lo, hi; hi = 0: none
+    ids, tgt, span = np.full((B, T), vocab.map[EOT]), np.full((B, T), -1), np.zeros((2, B, T, 2), np.int64)
     for b, (i, t, s, si) in enumerate(rows):
-        ids[b, : len(i)] = torch.tensor([vocab.to(k) for k in i])
-        tgt[b, : len(t)] = torch.tensor([vocab.to(k) if k >= 0 else -1 for k in t])
-        for w, ss in enumerate((s, si)):
-            for j, z in enumerate(ss):
-                if z is not None:
-                    lo = min(max(0, int(z[0] * 50)), F - 1)
-                    span[w, b, j, 0] = lo
-                    span[w, b, j, 1] = min(F, max(lo + 1, int(z[1] * 50) + 1))
-    return log_mel(torch.from_numpy(np.stack(xs))), ids, tgt, span, torch.from_numpy(np.stack(phs)), torch.from_numpy(np.stack(toks))
+        ids[b, : len(i)] = [vocab.to(k) for k in i]
+        tgt[b, : len(t)] = [vocab.to(k) if k >= 0 else -1 for k in t]
+        span[0, b, : len(s)], span[1, b, : len(si)] = frames_of(s, F), frames_of(si, F)
+    return tuple(torch.from_numpy(np.stack(a) if isinstance(a, list) else a) for a in (xs, ids, tgt, span, phs, toks))

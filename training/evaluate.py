@@ -1,6 +1,6 @@
 """Measures a training checkpoint: greedy decoding under openai/whisper's rules, on sentences and voices never trained on.
 
-    python3 evaluate.py SECONDS WINDOWS [CHECKPOINT] [-v]      30 8 for the table of the model card
+    python3 evaluate.py SECONDS WINDOWS [CHECKPOINT] [-v]      30 8, say; the tables of the model card come from measure.py
 
 SECONDS of a window, WINDOWS for each language and set. Reads pool/evalsent and pool/evalvoice. Columns: WER with
 timestamps, without, translation without and with, share of right languages, error of the segment times (mean and 95th
@@ -29,6 +29,7 @@ def edits(a, b):
 class Decoder:
     def __init__(self, path):
         c = torch.load(path, map_location="cpu")
+        c["model"].pop("mask", None)  # of checkpoints written before
         self.v, self.ph = data.Vocab(c["vocab"]), data.Phones(c["phones"])
         self.m = M.Whisper(self.v.n, len(self.ph.names))
         self.m.load_state_dict(c["model"])

@@ -29,6 +29,7 @@ def tensors(path):
     c = torch.load(path, map_location="cpu")
     v = data.Vocab(c["vocab"])
     m = M.Whisper(v.n, len(c["phones"]))
+    c["model"].pop("mask", None)
     m.load_state_dict(c["model"])
     sd = {k: t.detach() for k, t in m.state_dict().items()}
     t = {}

@@ -1,4 +1,4 @@
-"""Whisper's network (openai/whisper model.py) written for training on a CPU.
+"""Whisper's network (openai/whisper model.py) written for training so small a one fast.
 
 Three things differ from the original and leave the exported network the same: the tied embedding is held compactly (rows of
 the tokens that occur, one row for all others, timestamp rows as a linear map of sinusoids), encoder attention starts out
@@ -7,6 +7,7 @@ bias for each token.
 """
 import math
 import torch, torch.nn as nn, torch.nn.functional as F
+from parts import add_output, attention, feed_forward, norm_linear
 
 D, HEADS, ENC, DEC, N_AUD, N_TXT = 128, 2, 4, 3, 1500, 448
 UNUSED = -20.0  # logit of every token that never occurs (embedding row = UNUSED * e_0; decoder.ln fixes h_0 = 1)
@@ -16,39 +17,6 @@ def sinusoids(length, channels, max_timescale=10000):
     inc = math.log(max_timescale) / (channels // 2 - 1)
     t = torch.arange(length)[:, None] * torch.exp(-inc * torch.arange(channels // 2))[None]
     return torch.cat([torch.sin(t), torch.cos(t)], 1)
-
-
-class Attn(torch.autograd.Function):
-    """softmax(q k^T) v one head at a time, so that the score matrix stays in the cache. q is scaled already."""
-
-    @staticmethod
-    def forward(ctx, q, k, v):
-        N, T, d = q.shape
-        S = k.shape[1]
-        P = torch.empty(N, T, S)
-        o = torch.empty_like(q)
-        for i in range(N):
-            p = P[i]
-            torch.mm(q[i], k[i].t(), out=p)
-            torch.softmax(p, -1, out=p)
-            torch.mm(p, v[i], out=o[i])
-        ctx.save_for_backward(q, k, v, o, P)
-        return o
-
-    @staticmethod
-    def backward(ctx, g):
-        q, k, v, o, P = ctx.saved_tensors
-        g = g.contiguous()
-        dq, dk, dv = torch.empty_like(q), torch.empty_like(k), torch.empty_like(v)
-        delta = (g * o).sum(-1, keepdim=True)
-        buf = torch.empty(P.shape[1:])
-        for i in range(len(q)):
-            torch.mm(g[i], v[i].t(), out=buf)
-            buf.sub_(delta[i]).mul_(P[i])
-            torch.mm(buf, k[i], out=dq[i])
-            torch.mm(buf.t(), q[i], out=dk[i])
-            torch.mm(P[i].t(), g[i], out=dv[i])
-        return dq, dk, dv
 
 
 def conv(x, m, stride):
@@ -65,28 +33,28 @@ class MHA(nn.Module):
         self.query, self.key = nn.Linear(D, D), nn.Linear(D, D, bias=False)
         self.value, self.out = nn.Linear(D, D), nn.Linear(D, D)
 
-    def split(self, x):
-        B, T, _ = x.shape
-        return x.view(B, T, HEADS, D // HEADS).transpose(1, 2).reshape(B * HEADS, T, D // HEADS)
+    def q(self, x, norm):
+        scale = (D // HEADS) ** -0.5
+        return norm_linear(x, norm, self.query.weight * scale, self.query.bias * scale)
 
-    def kv(self, x):
-        return self.split(self.key(x)), self.split(self.value(x))
+    def kv_rows(self):
+        """Weight and bias of keys and values, as of one matrix."""
+        return torch.cat([self.key.weight, self.value.weight]), torch.cat([torch.zeros_like(self.value.bias), self.value.bias])
 
-    def forward(self, x, kv=None, mask=None, probs=False):
-        B, T, _ = x.shape
-        q = self.split(self.query(x) * (D // HEADS) ** -0.5)
-        k, v = kv if kv is not None else self.kv(x)
-        p = None
-        if mask is None and not probs and self.training:
-            o = Attn.apply(q.contiguous(), k.contiguous(), v.contiguous())
-        else:
-            s = q @ k.transpose(1, 2)
-            if mask is not None:
-                s = s + mask
-            p = s.softmax(-1)
-            o = p @ v
-        o = o.view(B, HEADS, T, D // HEADS).transpose(1, 2).reshape(B, T, D)
-        return self.out(o), p
+    def qkv(self, x, norm):
+        scale = (D // HEADS) ** -0.5
+        w, b = self.kv_rows()
+        return norm_linear(x, norm, torch.cat([self.query.weight * scale, w]), torch.cat([self.query.bias * scale, b])).split(D, -1)
+
+    def forward(self, x, q, k, v, causal=False):
+        """-> x and what attention adds"""
+        return add_output(x, attention(q, k, v, HEADS, causal), self.out)
+
+
+def head_probs(q, k):
+    """-> the attention of head 0, [B, T, S]"""
+    d = D // HEADS
+    return (q[..., :d] @ k[..., :d].transpose(1, 2)).float().softmax(-1)
 
 
 class Block(nn.Module):
@@ -98,18 +66,20 @@ class Block(nn.Module):
         self.mlp = nn.Sequential(nn.Linear(D, 4 * D), nn.GELU(), nn.Linear(4 * D, D))
         self.mlp_ln = nn.LayerNorm(D)
 
-    def forward(self, x, mask=None, xkv=None, past=None):
-        h = self.attn_ln(x)
-        kv, p = self.attn.kv(h), None
+    def forward(self, x, causal=False, xkv=None, past=None, probs=False):
+        """`past`: a list with the keys and values of the tokens before, filled up here. -> x, attention of cross head 0 where asked for"""
+        q, k, v = self.attn.qkv(x, self.attn_ln)
         if past is not None:
             if past:
-                kv = (torch.cat([past[0], kv[0]], 1), torch.cat([past[1], kv[1]], 1))
-            past[:] = kv
-        x = x + self.attn(h, kv, mask)[0]
+                k, v = torch.cat([past[0], k], 1), torch.cat([past[1], v], 1)
+            past[:] = k, v
+        x = self.attn(x, q, k, v, causal)
+        p = None
         if xkv is not None:
-            h, p = self.cross_attn(self.cross_attn_ln(x), xkv, probs=True)
-            x = x + h
-        return x + self.mlp(self.mlp_ln(x)), p
+            q = self.cross_attn.q(x, self.cross_attn_ln)
+            p = head_probs(q, xkv[0]) if probs else None
+            x = self.cross_attn(x, q, *xkv)
+        return feed_forward(x, self.mlp_ln, self.mlp[0], self.mlp[2]), p
 
 
 class Whisper(nn.Module):
@@ -129,7 +99,6 @@ class Whisper(nn.Module):
         self.pos = nn.Parameter(sinusoids(N_TXT, D) * 0.1)
         self.dec = nn.ModuleList(Block(True) for _ in range(DEC))
         self.ln = nn.LayerNorm(D)
-        self.register_buffer("mask", torch.full((N_TXT, N_TXT), -1e9).triu_(1))
         self.phone = nn.Linear(D, n_phones)  # auxiliary head, not exported
         for m in self.modules():
             if isinstance(m, nn.Linear):
@@ -170,15 +139,17 @@ class Whisper(nn.Module):
         return self.ln_post(x)
 
     def cross(self, xa):
-        return [b.cross_attn.kv(xa) for b in self.dec]
+        """Keys and values of all decoder layers, by one product."""
+        w, b = zip(*(b.cross_attn.kv_rows() for b in self.dec))
+        parts = norm_linear(xa, None, torch.cat(w), torch.cat(b)).split(D, -1)
+        return list(zip(parts[::2], parts[1::2]))
 
-    def decode(self, ids, xkv, E, past=None):
+    def decode(self, ids, xkv, E, past=None, probs=False):
         o = past[0][0].shape[1] if past and past[0] else 0
         T = ids.shape[1]
         x = E[ids] + self.pos[o: o + T]
-        mask = self.mask[o: o + T, : o + T] if T > 1 else None
         ps = []
         for i, b in enumerate(self.dec):
-            x, p = b(x, mask, xkv[i], None if past is None else past[i])
+            x, p = b(x, T > 1, xkv[i], None if past is None else past[i], probs)
             ps.append(p)
         return self.ln(x), ps
