@@ -162,8 +162,11 @@ def average_gradients(params):
 
 
 def restore(m, opt, aux, opt_aux, c):
+    """The weights of a checkpoint, and the optimisers' state where it has that (nano-weights.pt has not)."""
     m.load_state_dict({k: v for k, v in c["model"].items() if k != "mask"})
     aux.load_state_dict(c["aux"])
+    if "opt" not in c:
+        return
     for o, state in ((opt, c["opt"]), (opt_aux, c["opt_aux"])):
         fused = o.defaults.get("fused")
         o.load_state_dict(state)
