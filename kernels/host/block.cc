@@ -333,7 +333,8 @@ void runShare(Worker& w, const Launch& launch) {
   }
 }
 
-void work(unsigned index) {
+// Makes the calling thread a worker.
+void enlist(unsigned index) {
   Worker* w = new Worker;
   worker = w;
   w->random = settings().seed * 1000003 + index;
@@ -348,6 +349,10 @@ void work(unsigned index) {
   alternative.ss_size = 64 << 10;
   alternative.ss_sp = map(alternative.ss_size);
   sigaltstack(&alternative, nullptr);
+}
+
+void work(unsigned index) {
+  enlist(index);
   for (;;) {
     const Launch* launch;
     {
@@ -355,7 +360,7 @@ void work(unsigned index) {
       team->wake[index].wait(guard, [&] { return team->launch[index] != nullptr; });
       launch = std::exchange(team->launch[index], nullptr);
     }
-    runShare(*w, *launch);
+    runShare(*worker, *launch);
     std::lock_guard<std::mutex> guard(team->lock);
     if (--team->busy == 0) team->done.notify_all();
   }
@@ -394,7 +399,7 @@ void startTeam() {
   action.sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER;
   sigaction(SIGSEGV, &action, &earlier[0]);
   sigaction(SIGBUS, &action, &earlier[1]);
-  for (unsigned i = 0; i < settings().threads; i++) std::thread(work, i).detach();
+  for (unsigned i = 1; i < settings().threads; i++) std::thread(work, i).detach();
 }
 
 std::vector<Kernel>& allKernels() {
@@ -643,15 +648,24 @@ int run(const Launch& launch) {
   static std::mutex& one = *new std::mutex;
   std::lock_guard<std::mutex> only(one);
   if (team == nullptr) startTeam();
+  if (worker == nullptr) enlist(0);
+  uint64_t blocks = static_cast<uint64_t>(launch.grid.x) * launch.grid.y * launch.grid.z;
+  unsigned workers = static_cast<unsigned>(std::min<uint64_t>(settings().threads, blocks));
   std::unique_lock<std::mutex> guard(team->lock);
   stopped = false;
   team->taken = 0;
   team->error = 0;
-  uint64_t blocks = static_cast<uint64_t>(launch.grid.x) * launch.grid.y * launch.grid.z;
-  team->busy = static_cast<unsigned>(std::min<uint64_t>(settings().threads, blocks));
-  for (unsigned i = 0; i < team->busy; i++) {
+  team->busy = workers - 1;
+  for (unsigned i = 1; i < workers; i++) {
     team->launch[i] = &launch;
     team->wake[i].notify_one();
+  }
+  guard.unlock();
+  runShare(*worker, launch);
+  guard.lock();
+  // Nothing is left: whoever has not woken by now need not.
+  for (unsigned i = 1; i < workers; i++) {
+    if (std::exchange(team->launch[i], nullptr) != nullptr) team->busy--;
   }
   team->done.wait(guard, [] { return team->busy == 0; });
   return team->error;
