@@ -36,7 +36,11 @@ export const FOLDERS = [
   { name: "checkpoint", imports: ["model", "hub"] },
   { name: "engine", imports: ["features", "model", "onnx"] },
 
-  { name: "scheduling", imports: ["model", "engine/engine.ts", "engine/kept-audio.ts"], portable: [] },
+  {
+    name: "scheduling",
+    imports: ["model", "engine/engine.ts", "engine/checks.ts", "engine/kept-audio.ts"],
+    portable: [],
+  },
 
   {
     name: "decoding",

@@ -29,7 +29,7 @@ const TOKENS_PER_WINDOW = 50;
 export interface SchedulerOptions {
   /** Most windows of one encode call. Default: two for each that the engine computes side by side. */
   readonly maxWindows?: number;
-  /** Most rows of one generate call. Default: eight for each window that the engine computes side by side. */
+  /** Most rows that are generated at a time. Default: the engine's `batchSize`. */
   readonly maxRows?: number;
 }
 

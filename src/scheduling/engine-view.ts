@@ -12,6 +12,7 @@ import type {
   RankedTokens,
   RankRequest,
 } from "../engine/engine.ts";
+import { checkCombine } from "../engine/checks.ts";
 import { KeptAudio, ownAudio, ownDecoder } from "../engine/kept-audio.ts";
 import { windowFrames, type ModelDimensions } from "../model/index.ts";
 import { assertShape, type ComputeDType, type Tensor } from "../tensor/index.ts";
@@ -166,13 +167,8 @@ export class EngineView implements Engine {
 
   combine(windows: readonly AudioWindowRef[]): AudioState {
     this.#check();
-    if (windows.length === 0) throw new RangeError("Cannot combine no windows");
     const parts = windows.map(({ audio, window }) => ({ audio: this.#audio(audio), window }));
-    for (const { audio, window } of parts) {
-      if (!hasWindow(audio, window)) {
-        throw new RangeError(`Cannot combine window ${window}: the audio state has ${audio.batch} windows`);
-      }
-    }
+    checkCombine(parts);
     return KeptAudio.combine(this, parts);
   }
 
