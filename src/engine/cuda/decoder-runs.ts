@@ -1,5 +1,6 @@
 /** Runs of the text decoder: prompts, and steps captured as graphs. What is made of the logits is others' business. */
 import { decoderStep, type ModelDimensions } from "../../model/index.ts";
+import { Buffers } from "./buffers.ts";
 import type { Graph } from "./device.ts";
 import type { Kernels } from "./kernels.ts";
 import { GROUP_SIZE, HostRows, type Lanes, type Row } from "./lanes.ts";
@@ -29,7 +30,9 @@ export class DecoderRuns {
   readonly #weights: DeviceWeights;
   readonly #scratch: DecoderScratch;
   readonly #promptRows: HostRows;
-  readonly #wanted: { readonly address: number; free(): void };
+  /** Device address of int32 [LOGIT_ROWS]: which rows' logits are wanted. */
+  readonly #wanted: number;
+  readonly #buffers: Buffers;
 
   constructor(kernels: Kernels, weights: DeviceWeights, dimensions: ModelDimensions) {
     const { device, dtype } = kernels;
@@ -37,9 +40,9 @@ export class DecoderRuns {
     this.dimensions = dimensions;
     this.#weights = weights;
     this.#scratch = new DecoderScratch(device, dtype, dimensions, PROMPT_ROWS, LOGIT_ROWS);
-    this.#promptRows = new HostRows(device, PROMPT_ROWS);
-    const wanted = device.alloc(4 * LOGIT_ROWS);
-    this.#wanted = { address: wanted.address, free: () => device.free(wanted) };
+    this.#buffers = new Buffers(device);
+    this.#promptRows = new HostRows(device, this.#buffers, PROMPT_ROWS);
+    this.#wanted = this.#buffers.alloc(4 * LOGIT_ROWS);
   }
 
   /** Most rows of `RunRows.logits`, and of a step over live slots. */
@@ -125,16 +128,15 @@ export class DecoderRuns {
   #runRows(launches: DecoderLaunches): RunRows {
     return {
       logits: (indices) => {
-        this.kernels.device.write(this.#wanted.address, Int32Array.from(indices));
-        return launches.logitsOf(indices.length, this.#wanted.address);
+        this.kernels.device.write(this.#wanted, Int32Array.from(indices));
+        return launches.logitsOf(indices.length, this.#wanted);
       },
     };
   }
 
   free(): void {
     this.#scratch.free();
-    this.#promptRows.free();
-    this.#wanted.free();
+    this.#buffers.free();
   }
 }
 

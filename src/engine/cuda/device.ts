@@ -65,6 +65,11 @@ export interface Graph {
 /** Oldest GPUs that the kernels run on: they copy asynchronously and multiply bfloat16 matrices. */
 const OLDEST = 80;
 
+/** "9.0". */
+export function versionOf({ computeCapability }: Pick<DeviceInfo, "computeCapability">): string {
+  return (computeCapability / 10).toFixed(1);
+}
+
 /** The GPUs of this machine, in the driver's order. */
 export function listDevices(driver: CudaDriver): DeviceInfo[] {
   const count = driver.get("cuDeviceGetCount");
@@ -103,7 +108,7 @@ export class CudaDevice {
   readonly #context: number;
   readonly #stream: number;
   readonly #module: number;
-  readonly #functions = new Map<string, { handle: number; shared: number } | null>();
+  readonly #functions = new Map<string, { readonly handle: number; shared: number }>();
   /** Addresses of buffers in use, and by size of those that wait to be used again. */
   readonly #inUse = new Set<number>();
   readonly #idle = new Map<number, number[]>();
@@ -158,9 +163,9 @@ export class CudaDevice {
   }
 
   /** Why a GPU cannot be used; null if it can. */
-  static faultOf({ computeCapability }: DeviceInfo): string | null {
-    if (computeCapability >= OLDEST) return null;
-    return `has compute capability ${(computeCapability / 10).toFixed(1)}, expected 8.0 or more`;
+  static faultOf(info: DeviceInfo): string | null {
+    if (info.computeCapability >= OLDEST) return null;
+    return `has compute capability ${versionOf(info)}, expected ${versionOf({ computeCapability: OLDEST })} or more`;
   }
 
   /** The device that the driver's calls mean now. */
@@ -305,30 +310,29 @@ export class CudaDevice {
     return buffer;
   }
 
-  /** What a buffer holds. */
+  /** What a buffer holds, or what lies at an address. */
   async download<A extends ArrayBufferView>(
-    { address }: Pick<DeviceBuffer, "address">,
+    from: DeviceBuffer | number,
     type: new (length: number) => A,
     count: number,
   ): Promise<A> {
     const into = new type(count);
     await this.finished();
-    this.read(address, into);
+    this.read(typeof from === "number" ? from : from.address, into);
     return into;
   }
 
-  #find(name: string): { handle: number; shared: number } | null {
-    let found = this.#functions.get(name);
-    if (found !== undefined) return found;
-    this.#enter();
+  #find(name: string): { readonly handle: number; shared: number } {
+    const known = this.#functions.get(name);
+    if (known !== undefined) return known;
     try {
-      found = { handle: this.#driver.get("cuModuleGetFunction", [this.#module, name]), shared: DEFAULT_SHARED };
+      const found = { handle: this.#driver.get("cuModuleGetFunction", [this.#module, name]), shared: DEFAULT_SHARED };
+      this.#functions.set(name, found);
+      return found;
     } catch (error) {
       if (!(error instanceof CudaError) || error.code !== "CUDA_ERROR_NOT_FOUND") throw error;
-      found = null;
+      throw new Error(`There is no kernel "${name}" for ${this.info.name}`, { cause: error });
     }
-    this.#functions.set(name, found);
-    return found;
   }
 
   /**
@@ -337,9 +341,8 @@ export class CudaDevice {
    * @throws {CudaError} for a launch that this GPU cannot make
    */
   launch(name: string, { grid, block, shared = 0 }: LaunchShape, args: readonly Argument[]): void {
-    const kernel = this.#find(name);
     this.#enter();
-    if (kernel === null) throw new Error(`There is no kernel "${name}" for ${this.info.name}`);
+    const kernel = this.#find(name);
     if (shared > kernel.shared) {
       this.#driver.call("cuFuncSetAttribute", kernel.handle, MAX_DYNAMIC_SHARED, shared);
       kernel.shared = shared;

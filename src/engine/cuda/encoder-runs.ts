@@ -1,6 +1,7 @@
 /** Runs of the audio encoder: from log-Mel or samples to the cross-attention caches of each window, some windows at a time. */
 import { crossCaches, encoder, windowFrames, type ModelDimensions } from "../../model/index.ts";
 import { BYTES_PER_ELEMENT, type Tensor } from "../../tensor/index.ts";
+import { withBuffers } from "./buffers.ts";
 import type { DeviceBuffer } from "./device.ts";
 import { HEAD_SIZE, type Kernels } from "./kernels.ts";
 import { DeviceLogMel } from "./log-mel.ts";
@@ -60,9 +61,10 @@ export class EncoderRuns {
     return this.#encode(mel.dims[0], keepFeatures, async (first, count) => {
       // The copy waits for all work before it, and lets the process wait.
       await device.finished();
-      const floats = device.upload(mel.data.subarray(first * size, (first + count) * size));
-      this.#kernels.importMel(floats.address, this.#scratch.mel, count, frames, nMels);
-      device.free(floats);
+      await withBuffers(device, async (buffers) => {
+        const floats = buffers.upload(mel.data.subarray(first * size, (first + count) * size));
+        this.#kernels.importMel(floats, this.#scratch.mel, count, frames, nMels);
+      });
     });
   }
 
@@ -112,13 +114,11 @@ export class EncoderRuns {
     const { device, dtype } = this.#kernels;
     const { nAudioCtx, nAudioState } = this.#dimensions;
     const numbers = count * nAudioCtx * nAudioState;
-    const floats = device.alloc(4 * numbers);
-    this.#kernels.cast(address, dtype, floats.address, "float32", numbers);
-    try {
-      return await device.download(floats, Float32Array, numbers);
-    } finally {
-      device.free(floats);
-    }
+    return withBuffers(device, (buffers) => {
+      const floats = buffers.alloc(4 * numbers);
+      this.#kernels.cast(address, dtype, floats, "float32", numbers);
+      return device.download(floats, Float32Array, numbers);
+    });
   }
 
   /** Frees everything; no call may be under way. */

@@ -24,11 +24,13 @@ import type {
 import { KeptAudio, ownAudio, ownDecoder } from "../kept-audio.ts";
 import { packHistory } from "../token-rules.ts";
 import { DecoderRuns, type RunRows } from "./decoder-runs.ts";
+import { withBuffers } from "./buffers.ts";
 import { CudaDevice } from "./device.ts";
 import { CudaError } from "./driver.ts";
+import type { CudaDType } from "./dtypes.ts";
 import { EncoderRuns, ENCODER_WINDOWS, type EncodedWindows } from "./encoder-runs.ts";
 import { Generation } from "./generate.ts";
-import { HEAD_SIZE, Kernels, type CudaDType } from "./kernels.ts";
+import { HEAD_SIZE, Kernels } from "./kernels.ts";
 import { LanePool, Lanes, type Row } from "./lanes.ts";
 import { DeviceRules } from "./token-rules.ts";
 import { DeviceWeights } from "./weights.ts";
@@ -370,20 +372,19 @@ class CudaEngine implements Engine {
   ): Promise<RankedTokens> {
     const { nVocab } = this.dimensions;
     const device = this.#device;
-    const masks = new DeviceRules(device, [rules], nVocab);
-    const record = device.upload(masks.record(rules));
-    const histories = device.upload(history);
-    const ids = device.alloc(4 * rows * k);
-    const logprobs = device.alloc(4 * rows * k);
-    try {
+    return withBuffers(device, async (buffers) => {
+      const record = buffers.upload(new DeviceRules(buffers, [rules], nVocab).record(rules));
+      const histories = buffers.upload(history);
+      const ids = buffers.alloc(4 * rows * k);
+      const logprobs = buffers.alloc(4 * rows * k);
       for (let first = 0; first < rows; first += this.#runs.maxLogitRows) {
         const count = Math.min(this.#runs.maxLogitRows, rows - first);
         this.#kernels.rankTokens({
           logits: run.logits(Array.from({ length: count }, (_, i) => first + i)),
-          history: histories.address + 16 * first,
-          rules: record.address,
-          ids: ids.address + 4 * first * k,
-          logprobs: logprobs.address + 4 * first * k,
+          history: histories + 16 * first,
+          rules: record,
+          ids: ids + 4 * first * k,
+          logprobs: logprobs + 4 * first * k,
           ...{ rows: count, nVocab, k },
         });
       }
@@ -391,10 +392,7 @@ class CudaEngine implements Engine {
         ids: await device.download(ids, Int32Array, rows * k),
         logprobs: await device.download(logprobs, Float32Array, rows * k),
       };
-    } finally {
-      masks.free();
-      for (const buffer of [record, histories, ids, logprobs]) device.free(buffer);
-    }
+    });
   }
 
   async reorder(state: DecoderState, from: Int32Array): Promise<void> {
@@ -402,20 +400,19 @@ class CudaEngine implements Engine {
     checkReorder(from, decoder.rows, decoder.windows);
     const order = Int32Array.from(from);
     const rows = order.length;
-    await this.#queue(async () => {
-      const { places, freshPlaces } = decoder.lanes;
-      const { nTextCtx } = this.dimensions;
-      const device = this.#device;
-      const sources = device.upload(order);
-      const targets = device.upload(Int32Array.from(order, (_, row) => row));
-      this.#kernels.reorderPlaces({
-        ...{ from: sources.address, to: targets.address, old: places, fresh: freshPlaces },
-        ...{ rows, length: decoder.length, nTextCtx },
-      });
-      device.copy(places, freshPlaces, 4 * rows * nTextCtx);
-      device.free(sources);
-      device.free(targets);
-    });
+    await this.#queue(() =>
+      withBuffers(this.#device, async (buffers) => {
+        const { places, freshPlaces } = decoder.lanes;
+        const { nTextCtx } = this.dimensions;
+        this.#kernels.reorderPlaces({
+          from: buffers.upload(order),
+          to: buffers.upload(Int32Array.from(order, (_, row) => row)),
+          ...{ old: places, fresh: freshPlaces },
+          ...{ rows, length: decoder.length, nTextCtx },
+        });
+        this.#device.copy(places, freshPlaces, 4 * rows * nTextCtx);
+      }),
+    );
   }
 
   async attend(
@@ -437,11 +434,11 @@ class CudaEngine implements Engine {
     { tokens, from, eot, address }: AttendRequest & { address: WindowAddress },
     heads: readonly (readonly [layer: number, head: number])[],
   ): Promise<Attention> {
-    return this.#lend(1, async (lanes) => {
-      const { nAudioCtx, nTextHead } = this.dimensions;
-      const numbers = tokens.length * nAudioCtx;
-      const scores = this.#device.alloc(4 * heads.length * numbers);
-      try {
+    const { nAudioCtx, nTextHead } = this.dimensions;
+    const numbers = tokens.length * nAudioCtx;
+    return this.#lend(1, (lanes) =>
+      withBuffers(this.#device, async (buffers) => {
+        const scores = buffers.alloc(4 * heads.length * numbers);
         lanes.listen([address]);
         const rows = tokens.map((token, position): Row => ({ token, position, slot: 0 }));
         const run = this.#runs.prompts(
@@ -451,7 +448,7 @@ class CudaEngine implements Engine {
           (layer, query, slot) =>
             heads.forEach(([wanted, head], i) => {
               if (wanted !== layer) return;
-              const out = scores.address + 4 * i * numbers;
+              const out = scores + 4 * i * numbers;
               const sizes = { rows: rows.length, head, nHead: nTextHead, nCtx: nAudioCtx };
               const { slotAudio } = lanes;
               this.#kernels.attentionScores({ query, slotAudio, layer, slot, out, ...sizes });
@@ -460,31 +457,27 @@ class CudaEngine implements Engine {
         const tokenProbs = await this.#tokenProbs(run, tokens, from, eot);
         const data = await this.#device.download(scores, Float32Array, heads.length * numbers);
         return { scores: tensor(data, [heads.length, tokens.length, nAudioCtx]), tokenProbs };
-      } finally {
-        this.#device.free(scores);
-      }
-    });
+      }),
+    );
   }
 
   /** Probability of each text token where it is predicted. */
-  async #tokenProbs(run: RunRows, tokens: readonly number[], from: number, eot: number): Promise<Float32Array> {
+  #tokenProbs(run: RunRows, tokens: readonly number[], from: number, eot: number): Promise<Float32Array> {
     const text = tokens.slice(from + 1, -1);
-    const device = this.#device;
-    const ids = device.upload(Int32Array.from(text));
-    const probs = device.alloc(4 * text.length);
-    for (let first = 0; first < text.length; first += this.#runs.maxLogitRows) {
-      const rows = Math.min(this.#runs.maxLogitRows, text.length - first);
-      this.#kernels.tokenProbabilities({
-        logits: run.logits(Array.from({ length: rows }, (_, i) => from + first + i)),
-        ids: ids.address + 4 * first,
-        out: probs.address + 4 * first,
-        ...{ rows, nVocab: this.dimensions.nVocab, limit: eot },
-      });
-    }
-    const read = await device.download(probs, Float32Array, text.length);
-    device.free(ids);
-    device.free(probs);
-    return read;
+    return withBuffers(this.#device, (buffers) => {
+      const ids = buffers.upload(Int32Array.from(text));
+      const probs = buffers.alloc(4 * text.length);
+      for (let first = 0; first < text.length; first += this.#runs.maxLogitRows) {
+        const rows = Math.min(this.#runs.maxLogitRows, text.length - first);
+        this.#kernels.tokenProbabilities({
+          logits: run.logits(Array.from({ length: rows }, (_, i) => from + first + i)),
+          ids: ids + 4 * first,
+          out: probs + 4 * first,
+          ...{ rows, nVocab: this.dimensions.nVocab, limit: eot },
+        });
+      }
+      return this.#device.download(probs, Float32Array, text.length);
+    });
   }
 
   #audio(state: AudioState): KeptAudio<WindowAddress> {

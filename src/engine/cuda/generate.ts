@@ -4,9 +4,10 @@
  * ended; their places go to those that wait, of whichever call they are.
  */
 import type { Generated, GenerateRequest } from "../engine.ts";
+import { Buffers, withBuffers } from "./buffers.ts";
 import type { Graph } from "./device.ts";
 import type { DecoderRuns } from "./decoder-runs.ts";
-import type { Lanes, Row, SlotState } from "./lanes.ts";
+import { nextPowerOfTwo, type Lanes, type Row, type SlotState } from "./lanes.ts";
 import { DeviceRules } from "./token-rules.ts";
 
 /** Steps that are asked for at a time: more would run on when all have ended, fewer would make the device wait. */
@@ -18,6 +19,8 @@ interface Batch {
   /** Device addresses of the windows' cross-attention caches, by request. */
   readonly windows: readonly number[];
   readonly rules: DeviceRules;
+  /** What the rules lie in. */
+  readonly buffers: Buffers;
   readonly results: Generated[];
   left: number;
   readonly resolve: (results: Generated[]) => void;
@@ -81,8 +84,9 @@ export class Generation {
     return new Promise((resolve, reject) => {
       const { kernels, dimensions } = this.#runs;
       const all = requests.map(({ rules }) => rules);
-      const rules = new DeviceRules(kernels.device, all, dimensions.nVocab);
-      const batch: Batch = { requests, windows, rules, results: [], left: requests.length, resolve, reject };
+      const buffers = new Buffers(kernels.device);
+      const rules = new DeviceRules(buffers, all, dimensions.nVocab);
+      const batch: Batch = { requests, windows, rules, buffers, results: [], left: requests.length, resolve, reject };
       this.#batches.add(batch);
       requests.forEach((_, index) => this.#waiting.push({ batch, index, noSpeechProb: 0 }));
     });
@@ -103,7 +107,7 @@ export class Generation {
       for (const batch of this.#batches) batch.reject(error);
     } finally {
       this.#isOpen = false;
-      for (const batch of this.#batches) batch.rules.free();
+      for (const batch of this.#batches) batch.buffers.free();
       await this.#runs.kernels.device.finished().catch(() => {});
     }
   }
@@ -123,15 +127,16 @@ export class Generation {
       }
       this.#lanes.listen(this.#audio);
 
-      const probabilities = device.alloc(4 * newcomers.length);
-      for (let done = 0; done < newcomers.length;) {
-        const some = this.#fitting(newcomers, done);
-        this.#prompts(some, probabilities.address + 4 * done);
-        done += some.length;
-      }
-      const read = await device.download(probabilities, Float32Array, newcomers.length);
-      device.free(probabilities);
-      newcomers.forEach((one, i) => (one.noSpeechProb = read[i]));
+      await withBuffers(device, async (buffers) => {
+        const probabilities = buffers.alloc(4 * newcomers.length);
+        for (let done = 0; done < newcomers.length;) {
+          const some = this.#fitting(newcomers, done);
+          this.#prompts(some, probabilities + 4 * done, buffers);
+          done += some.length;
+        }
+        const read = await device.download(probabilities, Float32Array, newcomers.length);
+        newcomers.forEach((one, i) => (one.noSpeechProb = read[i]));
+      });
 
       // Whoever wants no token is ready.
       const wantsTokens = (one: Running): boolean => one.batch.requests[one.index].maxNewTokens > 0;
@@ -156,9 +161,8 @@ export class Generation {
   }
 
   /** Runs prompts, and chooses the first token of each. */
-  #prompts(some: readonly Running[], probabilities: number): void {
+  #prompts(some: readonly Running[], probabilities: number, buffers: Buffers): void {
     const { kernels, dimensions } = this.#runs;
-    const { device } = kernels;
     const { nVocab, nTextCtx } = dimensions;
     const asked = some.map(({ batch, index }) => batch.requests[index]);
     const rows: Row[] = [];
@@ -170,25 +174,23 @@ export class Generation {
     // No two sequences share a group, though they may share a window.
     const run = this.#runs.prompts(this.#lanes, rows, (slot) => slot);
 
-    const ids = device.upload(Int32Array.from(asked, ({ noSpeech }) => noSpeech));
+    const ids = buffers.upload(Int32Array.from(asked, ({ noSpeech }) => noSpeech));
     const atSot = run.logits(asked.map(({ sotIndex }, i) => begins[i] + sotIndex));
     kernels.tokenProbabilities({
-      ...{ logits: atSot, ids: ids.address, out: probabilities },
+      ...{ logits: atSot, ids, out: probabilities },
       ...{ rows: some.length, nVocab, limit: nVocab },
     });
-    device.free(ids);
 
     const choosing = some.flatMap(({ slot }, i) =>
       asked[i].maxNewTokens > 0 ? [{ slot, last: begins[i] + asked[i].prompt.length - 1 }] : [],
     );
     if (choosing.length === 0) return;
-    const slots = device.upload(Int32Array.from(choosing, ({ slot }) => slot));
+    const slots = buffers.upload(Int32Array.from(choosing, ({ slot }) => slot));
     kernels.chooseTokens({
-      ...{ logits: run.logits(choosing.map(({ last }) => last)), rowSlot: slots.address, rowCount: null },
+      ...{ logits: run.logits(choosing.map(({ last }) => last)), rowSlot: slots, rowCount: null },
       ...this.#choice,
       ...{ rows: choosing.length, nVocab, nTextCtx },
     });
-    device.free(slots);
   }
 
   /** Where choices are written. */
@@ -257,7 +259,7 @@ export class Generation {
     batch.results[index] = { tokens, tokenLogprobs, noSpeechProb, stop };
     if (--batch.left > 0) return;
     this.#batches.delete(batch);
-    batch.rules.free();
+    batch.buffers.free();
     batch.resolve(batch.results);
   }
 
@@ -265,7 +267,7 @@ export class Generation {
   #stepGraph(live: number): Graph {
     const { kernels, dimensions } = this.#runs;
     const lanes = this.#lanes;
-    const m = Math.min(2 ** Math.ceil(Math.log2(live)), this.#runs.maxLogitRows);
+    const m = Math.min(nextPowerOfTwo(live), this.#runs.maxLogitRows);
     const { nVocab, nTextCtx } = dimensions;
     return this.#runs.liveStep(lanes, m, (logits) =>
       kernels.chooseTokens({

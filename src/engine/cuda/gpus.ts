@@ -1,5 +1,5 @@
 /** Which GPUs there are, for whoever has to choose one. */
-import { CudaDevice, listDevices } from "./device.ts";
+import { CudaDevice, listDevices, versionOf } from "./device.ts";
 import { CudaDriver } from "./driver.ts";
 
 export interface GpuInfo {
@@ -26,8 +26,4 @@ export function listGpus(): { readonly gpus: readonly GpuInfo[] } | { readonly r
     fault: CudaDevice.faultOf(info),
   }));
   return gpus.length > 0 ? { gpus } : { reason: "the NVIDIA driver finds no GPU" };
-}
-
-function versionOf({ computeCapability }: { computeCapability: number }): string {
-  return (computeCapability / 10).toFixed(1);
 }

@@ -1,52 +1,17 @@
 /**
  * The kernels of kernels/ as functions: which variant for which sizes, how many blocks of how many threads, and the order of parameters. Nothing
- * else knows a kernel's name.
+ * but this and products.ts knows a kernel's name.
  *
  * Kernels are compiled for each number format: names end in _f32, _f16, _bf16.
  */
 import type { StoredDType } from "../../tensor/index.ts";
 import { i32, i64, ptr, type Argument } from "./arguments.ts";
-import type { CudaDevice, DeviceBuffer } from "./device.ts";
-import { launchProduct, MAX_PARTIAL_BYTES } from "./products.ts";
+import type { CudaDevice } from "./device.ts";
+import { SUFFIX, type CudaDType } from "./dtypes.ts";
+import { launchProduct, MAX_PARTIAL_BYTES, type Product, type ProductWorkspace } from "./products.ts";
 
-/** Numbers that weights and activations are kept in; sums are float32 always. */
-export type CudaDType = StoredDType;
-
-const SUFFIX = { float32: "f32", float16: "f16", bfloat16: "bf16" } as const;
-
-/** Width of a head, and the same squared root as everywhere in Whisper. */
+/** Width of a head, as everywhere in Whisper. */
 export const HEAD_SIZE = 64;
-
-/** What is done with a product: the numbers of kernels/gemm.cuh. */
-export const EPILOGUE = { store: 0, gelu: 1, residual: 2, positions: 3, crossCache: 4, float: 5 } as const;
-
-/** How the rows of a matrix are found: in batches of equally many, `stride` numbers apart, batches `batchStride` apart. */
-export interface RowLayout {
-  readonly address: number;
-  readonly stride: number;
-  /** Default: one batch. */
-  readonly perBatch?: number;
-  readonly batchStride?: number;
-}
-
-export interface Product {
-  readonly a: RowLayout;
-  /** [n, k]. */
-  readonly weight: number;
-  /** float32 [n]; null for none. */
-  readonly bias: number | null;
-  readonly out: RowLayout;
-  readonly m: number;
-  readonly n: number;
-  readonly k: number;
-  readonly epilogue: keyof typeof EPILOGUE;
-  /** float32 [out.perBatch, n]: for epilogue "positions". */
-  readonly positions?: number;
-  /** For epilogue "crossCache". */
-  readonly heads?: number;
-  /** Device address of how many rows there are, where that is decided on the device; `m` is the most. */
-  readonly rowCount?: number | undefined;
-}
 
 /** Which rows are run, as arrays on the device: see kernels/rows.cuh. */
 export interface StepRows {
@@ -66,17 +31,11 @@ export interface SelfCaches {
   readonly slots: number;
 }
 
-/** Sums of a split product that wait to be added, and how many have come: for launches of at most `MAX_SPLIT_ROWS` rows. */
-interface Workspace {
-  readonly partials: DeviceBuffer;
-  readonly counters: DeviceBuffer;
-}
-
 const ceil = (a: number, b: number): number => Math.ceil(a / b);
 
 export class Kernels {
   readonly #suffix: string;
-  readonly #workspace: Workspace;
+  readonly #workspace: ProductWorkspace;
 
   constructor(
     readonly device: CudaDevice,
@@ -109,9 +68,9 @@ export class Kernels {
     return Math.max(1, Math.min(ceil(items, 256), 8 * this.device.multiprocessors));
   }
 
-  /** out = a · weightᵀ + bias, and what the epilogue says. */
-  product(product: Product): void {
-    launchProduct(this.device, this.dtype, this.#suffix, product, this.#workspace);
+  /** out = a · weightᵀ + bias, and what the epilogue says. @param dtype what its numbers are kept in */
+  product(product: Product, dtype = this.dtype): void {
+    launchProduct(this.device, dtype, product, this.#workspace);
   }
 
   layerNorm(p: {

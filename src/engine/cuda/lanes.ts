@@ -4,8 +4,10 @@
  */
 import type { ModelDimensions } from "../../model/index.ts";
 import { BYTES_PER_ELEMENT } from "../../tensor/index.ts";
-import type { CudaDevice, DeviceBuffer, Graph, PinnedBuffer } from "./device.ts";
-import { HEAD_SIZE, type CudaDType, type StepRows } from "./kernels.ts";
+import { Buffers } from "./buffers.ts";
+import type { CudaDevice, Graph } from "./device.ts";
+import type { CudaDType } from "./dtypes.ts";
+import { HEAD_SIZE, type StepRows } from "./kernels.ts";
 import { RULES_BYTES } from "./token-rules.ts";
 
 /** Bytes of kernels/rows.cuh's Slot, and the places of its fields in 32-bit words. */
@@ -24,18 +26,18 @@ const FINISHED = ["no", "eot", "length"] as const;
 /** Some arrays of 32-bit numbers in one buffer, written together. */
 class Words {
   readonly #device: CudaDevice;
-  readonly #buffer: DeviceBuffer;
+  readonly #address: number;
   readonly #lengths: readonly number[];
 
-  constructor(device: CudaDevice, ...lengths: readonly number[]) {
+  constructor(device: CudaDevice, buffers: Buffers, lengths: readonly number[]) {
     this.#device = device;
     this.#lengths = lengths;
-    this.#buffer = device.alloc(4 * lengths.reduce((sum, length) => sum + length, 0));
+    this.#address = buffers.alloc(4 * lengths.reduce((sum, length) => sum + length, 0));
   }
 
   /** Device addresses of the arrays. */
   get addresses(): number[] {
-    let address = this.#buffer.address;
+    let address = this.#address;
     return this.#lengths.map((length) => {
       const own = address;
       address += 4 * length;
@@ -51,11 +53,7 @@ class Words {
       all.set(values, at);
       at += this.#lengths[i];
     });
-    this.#device.write(this.#buffer.address, all);
-  }
-
-  free(): void {
-    this.#device.free(this.#buffer);
+    this.#device.write(this.#address, all);
   }
 }
 
@@ -71,7 +69,6 @@ export const GROUP_SIZE = 8;
 
 /** Rows that the host lays out: prompts, and steps of beams. */
 export class HostRows implements StepRows {
-  readonly capacity: number;
   readonly #words: Words;
   readonly token: number;
   readonly position: number;
@@ -83,9 +80,9 @@ export class HostRows implements StepRows {
   /** How many groups the rows have that were written last. */
   groups = 0;
 
-  constructor(device: CudaDevice, capacity: number) {
-    this.capacity = capacity;
-    this.#words = new Words(device, capacity, capacity, capacity, capacity, capacity, 1, 1);
+  /** @param capacity most rows */
+  constructor(device: CudaDevice, buffers: Buffers, capacity: number) {
+    this.#words = new Words(device, buffers, [capacity, capacity, capacity, capacity, capacity, 1, 1]);
     [this.token, this.position, this.slot, this.groupFirst, this.groupRows, this.count, this.groupCount] =
       this.#words.addresses;
   }
@@ -120,10 +117,6 @@ export class HostRows implements StepRows {
       [groupFirst.length],
     ]);
   }
-
-  free(): void {
-    this.#words.free();
-  }
 }
 
 /** The slots of a batch. */
@@ -154,31 +147,33 @@ export class Lanes {
   readonly hostRows: HostRows;
   readonly #device: CudaDevice;
   readonly #dimensions: ModelDimensions;
-  readonly #buffers: DeviceBuffer[] = [];
-  readonly #status: readonly [PinnedBuffer, PinnedBuffer];
-  readonly #results: PinnedBuffer;
+  readonly #buffers: Buffers;
+  readonly #status: readonly [Uint8Array<ArrayBuffer>, Uint8Array<ArrayBuffer>];
+  readonly #results: Uint8Array<ArrayBuffer>;
 
-  constructor(device: CudaDevice, dtype: CudaDType, dimensions: ModelDimensions, slots: number) {
+  /** @param buffers what the lanes lie in, which is freed with them */
+  constructor(device: CudaDevice, buffers: Buffers, dtype: CudaDType, dimensions: ModelDimensions, slots: number) {
     const { nTextCtx, nTextLayer } = dimensions;
     this.#device = device;
     this.#dimensions = dimensions;
+    this.#buffers = buffers;
     this.slots = slots;
     this.layerBytes = slots * Lanes.bytesPerSlot(dtype, { ...dimensions, nTextLayer: 1 });
-    this.cache = this.#take(nTextLayer * this.layerBytes);
-    this.places = this.#take(4 * slots * nTextCtx);
-    this.freshPlaces = this.#take(4 * slots * nTextCtx);
-    this.slotAudio = this.#take(8 * slots);
-    this.states = this.#take(SLOT_BYTES * slots);
-    this.rules = this.#take(RULES_BYTES * slots);
-    this.live = this.#take(4 * slots);
-    this.tokens = this.#take(4 * slots * nTextCtx);
-    this.logprobs = this.#take(4 * slots * nTextCtx);
-    const count = this.#take(4);
-    const [token, position, slot, groupFirst, groupRows] = Array.from({ length: 5 }, () => this.#take(4 * slots));
+    this.cache = buffers.alloc(nTextLayer * this.layerBytes);
+    this.places = buffers.alloc(4 * slots * nTextCtx);
+    this.freshPlaces = buffers.alloc(4 * slots * nTextCtx);
+    this.slotAudio = buffers.alloc(8 * slots);
+    this.states = buffers.alloc(SLOT_BYTES * slots);
+    this.rules = buffers.alloc(RULES_BYTES * slots);
+    this.live = buffers.alloc(4 * slots);
+    this.tokens = buffers.alloc(4 * slots * nTextCtx);
+    this.logprobs = buffers.alloc(4 * slots * nTextCtx);
+    const count = buffers.alloc(4);
+    const [token, position, slot, groupFirst, groupRows] = Array.from({ length: 5 }, () => buffers.alloc(4 * slots));
     this.rows = { token, position, slot, count, groupFirst, groupRows, groupCount: count };
-    this.hostRows = new HostRows(device, slots);
-    this.#status = [device.allocPinned(SLOT_BYTES * slots), device.allocPinned(SLOT_BYTES * slots)];
-    this.#results = device.allocPinned(8 * slots * nTextCtx);
+    this.hostRows = new HostRows(device, buffers, slots);
+    this.#status = [buffers.allocPinned(SLOT_BYTES * slots), buffers.allocPinned(SLOT_BYTES * slots)];
+    this.#results = buffers.allocPinned(8 * slots * nTextCtx);
     // A place that was never written must still be a slot.
     device.fill(this.places, 0, 4 * slots * nTextCtx);
   }
@@ -186,12 +181,6 @@ export class Lanes {
   /** Bytes of the self-attention caches of one sequence. */
   static bytesPerSlot(dtype: CudaDType, { nTextLayer, nTextHead, nTextCtx }: ModelDimensions): number {
     return nTextLayer * 2 * nTextHead * nTextCtx * HEAD_SIZE * BYTES_PER_ELEMENT[dtype];
-  }
-
-  #take(bytes: number): number {
-    const buffer = this.#device.alloc(bytes);
-    this.#buffers.push(buffer);
-    return buffer.address;
   }
 
   /** What DecoderLaunches needs to know. */
@@ -235,12 +224,12 @@ export class Lanes {
 
   /** Asks for the states of the slots; there is room for two answers. */
   askStates(half: 0 | 1): void {
-    this.#device.read(this.states, this.#status[half].data);
+    this.#device.read(this.states, this.#status[half]);
   }
 
   /** The answer, when all that was asked for is done. */
   readStates(half: 0 | 1): SlotState[] {
-    const bytes = this.#status[half].data;
+    const bytes = this.#status[half];
     const words = new Int32Array(bytes.buffer, bytes.byteOffset, SLOT_WORDS * this.slots);
     return Array.from({ length: this.slots }, (_, slot) => ({
       generated: words[slot * SLOT_WORDS + FIELD.generated],
@@ -255,7 +244,7 @@ export class Lanes {
    */
   async results(): Promise<{ tokens: Int32Array; logprobs: Float32Array }> {
     const count = this.slots * this.#dimensions.nTextCtx;
-    const { data } = this.#results;
+    const data = this.#results;
     this.#device.read(this.tokens, data.subarray(0, 4 * count));
     this.#device.read(this.logprobs, data.subarray(4 * count));
     await this.#device.finished();
@@ -269,12 +258,12 @@ export class Lanes {
   free(): void {
     for (const graph of this.graphs.values()) graph.destroy();
     this.graphs.clear();
-    this.hostRows.free();
-    for (const pinned of [...this.#status, this.#results]) pinned.free();
-    for (const buffer of this.#buffers) this.#device.free(buffer);
-    this.#buffers.length = 0;
+    this.#buffers.free();
   }
 }
+
+/** Batches of any size get along with few sizes. */
+export const nextPowerOfTwo = (n: number): number => 2 ** Math.ceil(Math.log2(n));
 
 /** Lanes that are lent, and come back with their graphs. */
 export class LanePool {
@@ -286,12 +275,18 @@ export class LanePool {
     private readonly dimensions: ModelDimensions,
   ) {}
 
-  /** Lanes of at least so many slots: a power of two. */
+  /** Lanes of at least so many slots: a power of two. @throws {CudaError} CUDA_ERROR_OUT_OF_MEMORY */
   take(slots: number): Lanes {
-    const wanted = 2 ** Math.ceil(Math.log2(slots));
+    const wanted = nextPowerOfTwo(slots);
     const index = this.#idle.findIndex((lanes) => lanes.slots === wanted);
     if (index >= 0) return this.#idle.splice(index, 1)[0];
-    return new Lanes(this.device, this.dtype, this.dimensions, wanted);
+    const buffers = new Buffers(this.device);
+    try {
+      return new Lanes(this.device, buffers, this.dtype, this.dimensions, wanted);
+    } catch (error) {
+      buffers.free();
+      throw error;
+    }
   }
 
   /** Takes lanes back. Of each size as many are kept as were in use at one time. */

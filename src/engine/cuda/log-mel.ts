@@ -4,8 +4,12 @@
  */
 import { HOP_LENGTH, melFilters, N_FFT } from "../../features/index.ts";
 import { windowFrames, type ModelDimensions } from "../../model/index.ts";
-import type { CudaDevice, DeviceBuffer, PinnedBuffer } from "./device.ts";
-import { Kernels } from "./kernels.ts";
+import { BYTES_PER_ELEMENT } from "../../tensor/index.ts";
+import { Buffers, withBuffers } from "./buffers.ts";
+import type { PinnedBuffer } from "./device.ts";
+import type { Kernels } from "./kernels.ts";
+import { nextPowerOfTwo } from "./lanes.ts";
+import type { Product } from "./products.ts";
 
 /** Frequencies of a frame of N_FFT samples, and the same rounded up to what the kernels like: kernels/log_mel.cuh. */
 const BINS = N_FFT / 2 + 1;
@@ -19,23 +23,21 @@ const WINDOWS = 32;
 
 export class DeviceLogMel {
   readonly #kernels: Kernels;
-  /** The products are in float32. */
-  readonly #exact: Kernels;
   readonly #dimensions: ModelDimensions;
-  readonly #basis: DeviceBuffer;
-  readonly #filters: DeviceBuffer;
+  readonly #buffers: Buffers;
+  readonly #basis: number;
+  readonly #filters: number;
   /** Where samples wait for their copy: copies from other memory wait for all work before them, and let the process wait. */
   #staged: PinnedBuffer | null = null;
   /** Kept when they have been copied. */
   #copied: Promise<void> = Promise.resolve();
 
   constructor(kernels: Kernels, dimensions: ModelDimensions) {
-    const { device } = kernels;
     this.#kernels = kernels;
-    this.#exact = kernels.dtype === "float32" ? kernels : new Kernels(device, "float32");
     this.#dimensions = dimensions;
-    this.#basis = device.upload(fourierBasis());
-    this.#filters = device.upload(paddedFilters(dimensions.nMels));
+    this.#buffers = new Buffers(kernels.device);
+    this.#basis = this.#buffers.upload(fourierBasis());
+    this.#filters = this.#buffers.upload(paddedFilters(dimensions.nMels));
   }
 
   /** Samples of a window. */
@@ -50,28 +52,23 @@ export class DeviceLogMel {
    * @param out device address of T [windows, frames + 2, nMels], rows of zeros at either end
    */
   async compute(windows: readonly Float32Array[], out: number): Promise<void> {
-    const { device } = this.#kernels;
-    const bytes = 4 * (windowFrames(this.#dimensions) + 2) * this.#dimensions.nMels;
-    const each = bytes / (this.#kernels.dtype === "float32" ? 1 : 2);
+    const { dtype } = this.#kernels;
+    const each = BYTES_PER_ELEMENT[dtype] * (windowFrames(this.#dimensions) + 2) * this.#dimensions.nMels;
     for (let done = 0; done < windows.length; done += WINDOWS) {
-      await this.#some(device, windows.slice(done, done + WINDOWS), out + done * each);
+      await this.#some(windows.slice(done, done + WINDOWS), out + done * each);
     }
   }
 
-  async #some(device: CudaDevice, windows: readonly Float32Array[], out: number): Promise<void> {
+  async #some(windows: readonly Float32Array[], out: number): Promise<void> {
+    const { device } = this.#kernels;
     const { nMels } = this.#dimensions;
     const frames = windowFrames(this.#dimensions);
     const nSamples = this.windowSamples;
     const batch = windows.length;
     const rows = batch * frames;
-    const staged = await this.#stage(device, windows);
-    const buffers: DeviceBuffer[] = [];
-    const take = (floats: number): number => {
-      const buffer = device.alloc(4 * floats);
-      buffers.push(buffer);
-      return buffer.address;
-    };
-    try {
+    const staged = await this.#stage(windows);
+    await withBuffers(device, async (buffers) => {
+      const take = (floats: number): number => buffers.alloc(4 * floats);
       const samples = take(batch * nSamples);
       const padded = take(batch * (nSamples + N_FFT));
       const spectra = take(rows * 2 * PADDED_BINS);
@@ -83,38 +80,39 @@ export class DeviceLogMel {
       this.#copied = device.finished();
       this.#copied.catch(() => {}); // awaited when the memory is used again
       this.#kernels.padSamples(samples, padded, batch, nSamples);
-      this.#exact.product({
+      this.#exactProduct({
         a: { address: padded, stride: HOP_LENGTH, perBatch: frames, batchStride: nSamples + N_FFT },
-        weight: this.#basis.address,
-        bias: null,
+        weight: this.#basis,
         out: { address: spectra, stride: 2 * PADDED_BINS },
-        ...{ m: rows, n: 2 * PADDED_BINS, k: N_FFT, epilogue: "float" },
+        ...{ m: rows, n: 2 * PADDED_BINS, k: N_FFT },
       });
       this.#kernels.powerSpectrum(spectra, power, rows);
-      this.#exact.product({
+      this.#exactProduct({
         a: { address: power, stride: PADDED_BINS },
-        weight: this.#filters.address,
-        bias: null,
+        weight: this.#filters,
         out: { address: mel, stride: nMels },
-        ...{ m: rows, n: nMels, k: PADDED_BINS, epilogue: "float" },
+        ...{ m: rows, n: nMels, k: PADDED_BINS },
       });
       device.fillWords(largest, LEAST, batch);
       this.#kernels.logMel(mel, largest, batch, frames, nMels);
       this.#kernels.scaleMel(mel, largest, out, batch, frames, nMels);
-    } finally {
-      for (const buffer of buffers) device.free(buffer);
-    }
+    });
+  }
+
+  /** In float32, whatever the network computes in. */
+  #exactProduct(product: Omit<Product, "bias" | "epilogue">): void {
+    this.#kernels.product({ ...product, bias: null, epilogue: "float" }, "float32");
   }
 
   /** Samples of windows, each followed by silence, in memory that copies need not wait for. */
-  async #stage(device: CudaDevice, windows: readonly Float32Array[]): Promise<Float32Array> {
+  async #stage(windows: readonly Float32Array[]): Promise<Float32Array> {
     await this.#copied;
     const count = windows.length * this.windowSamples;
     if (this.#staged === null || this.#staged.data.length < 4 * count) {
       this.#staged?.free();
       this.#staged = null;
-      // A power of two of windows: seldom another one.
-      this.#staged = device.allocPinned(4 * 2 ** Math.ceil(Math.log2(windows.length)) * this.windowSamples);
+      const bytes = 4 * nextPowerOfTwo(windows.length) * this.windowSamples;
+      this.#staged = this.#kernels.device.allocPinned(bytes);
     }
     const { buffer, byteOffset } = this.#staged.data;
     const staged = new Float32Array(buffer, byteOffset, count);
@@ -128,13 +126,10 @@ export class DeviceLogMel {
 
   /** Frees everything; no call may be under way. */
   async free(): Promise<void> {
-    const { device } = this.#kernels;
     await this.#copied.catch(() => {});
     this.#staged?.free();
     this.#staged = null;
-    device.free(this.#basis);
-    device.free(this.#filters);
-    if (this.#exact !== this.#kernels) this.#exact.dispose();
+    this.#buffers.free();
   }
 }
 

@@ -4,13 +4,44 @@
  */
 import { BYTES_PER_ELEMENT } from "../../tensor/index.ts";
 import { i32, i64, ptr, struct, type Argument } from "./arguments.ts";
-import type { CudaDevice, LaunchShape } from "./device.ts";
-import { EPILOGUE, type CudaDType, type Product } from "./kernels.ts";
+import type { CudaDevice, DeviceBuffer, LaunchShape } from "./device.ts";
+import { SUFFIX, type CudaDType } from "./dtypes.ts";
+
+/** What is done with a product: the numbers of kernels/gemm.cuh. */
+export const EPILOGUE = { store: 0, gelu: 1, residual: 2, positions: 3, crossCache: 4, float: 5 } as const;
+
+/** How the rows of a matrix are found: in batches of equally many, `stride` numbers apart, batches `batchStride` apart. */
+export interface RowLayout {
+  readonly address: number;
+  readonly stride: number;
+  /** Default: one batch. */
+  readonly perBatch?: number;
+  readonly batchStride?: number;
+}
+
+export interface Product {
+  readonly a: RowLayout;
+  /** [n, k]. */
+  readonly weight: number;
+  /** float32 [n]; null for none. */
+  readonly bias: number | null;
+  readonly out: RowLayout;
+  readonly m: number;
+  readonly n: number;
+  readonly k: number;
+  readonly epilogue: keyof typeof EPILOGUE;
+  /** float32 [out.perBatch, n]: for epilogue "positions". */
+  readonly positions?: number;
+  /** For epilogue "crossCache". */
+  readonly heads?: number;
+  /** Device address of how many rows there are, where that is decided on the device; `m` is the most. */
+  readonly rowCount?: number | undefined;
+}
 
 /** What a product that is split leaves and counts: kernels/gemm.cuh. */
 export interface ProductWorkspace {
-  readonly partials: { readonly address: number; readonly bytes: number };
-  readonly counters: { readonly address: number; readonly bytes: number };
+  readonly partials: DeviceBuffer;
+  readonly counters: DeviceBuffer;
 }
 
 /** A kernel for many rows. */
@@ -175,7 +206,6 @@ function gemmArgument(p: Product, splits: number, workspace: ProductWorkspace): 
 export function launchProduct(
   device: CudaDevice,
   dtype: CudaDType,
-  suffix: string,
   product: Product,
   workspace: ProductWorkspace,
 ): void {
@@ -183,5 +213,5 @@ export function launchProduct(
   const { multiprocessors, maxShared } = device;
   const isHopper = device.info.computeCapability === 90 && device.hasOwnCode;
   const plan = planProduct({ multiprocessors, maxShared, isHopper }, dtype, m, n, k);
-  device.launch(`${plan.name}_${suffix}`, plan.shape, [gemmArgument(product, plan.splits, workspace)]);
+  device.launch(`${plan.name}_${SUFFIX[dtype]}`, plan.shape, [gemmArgument(product, plan.splits, workspace)]);
 }

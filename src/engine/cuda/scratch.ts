@@ -1,34 +1,12 @@
 /** Memory for what a run of the network makes on its way: allocated once, used by every run. */
 import { windowFrames, type ModelDimensions } from "../../model/index.ts";
 import { BYTES_PER_ELEMENT } from "../../tensor/index.ts";
-import type { CudaDevice, DeviceBuffer } from "./device.ts";
-import type { CudaDType } from "./kernels.ts";
-
-/** Parts of a scratch memory begin on multiples of this. */
-const ALIGNMENT = 1024;
-
-class Scratch {
-  readonly #device: CudaDevice;
-  readonly #buffers: DeviceBuffer[] = [];
-
-  constructor(device: CudaDevice) {
-    this.#device = device;
-  }
-
-  protected take(bytes: number): number {
-    const buffer = this.#device.alloc(Math.ceil(bytes / ALIGNMENT) * ALIGNMENT);
-    this.#buffers.push(buffer);
-    return buffer.address;
-  }
-
-  free(): void {
-    for (const buffer of this.#buffers) this.#device.free(buffer);
-    this.#buffers.length = 0;
-  }
-}
+import { Buffers } from "./buffers.ts";
+import type { CudaDevice } from "./device.ts";
+import type { CudaDType } from "./dtypes.ts";
 
 /** For `windows` windows at a time. */
-export class EncoderScratch extends Scratch {
+export class EncoderScratch extends Buffers {
   /** T [windows, 2 * nAudioCtx + 2, nMels]. */
   readonly mel: number;
   /** float32 [windows * nAudioCtx, state]. */
@@ -45,11 +23,11 @@ export class EncoderScratch extends Scratch {
     const size = BYTES_PER_ELEMENT[dtype];
     const rows = windows * nAudioCtx;
     this.windows = windows;
-    this.mel = this.take(windows * (windowFrames(dimensions) + 2) * nMels * size);
-    this.x = this.take(rows * state * BYTES_PER_ELEMENT.float32);
-    this.normed = this.take(rows * state * size);
+    this.mel = this.alloc(windows * (windowFrames(dimensions) + 2) * nMels * size);
+    this.x = this.alloc(rows * state * BYTES_PER_ELEMENT.float32);
+    this.normed = this.alloc(rows * state * size);
     const convolved = windows * (windowFrames(dimensions) + 2) * state;
-    this.wide = this.take(Math.max(rows * 4 * state, convolved) * size);
+    this.wide = this.alloc(Math.max(rows * 4 * state, convolved) * size);
   }
 
   /** T [windows, 2 * nAudioCtx + 2, state]. */
@@ -65,7 +43,7 @@ export class EncoderScratch extends Scratch {
 }
 
 /** For `rows` rows at a time, and the logits of some of them. */
-export class DecoderScratch extends Scratch {
+export class DecoderScratch extends Buffers {
   readonly x: number;
   readonly normed: number;
   readonly wide: number;
@@ -85,9 +63,9 @@ export class DecoderScratch extends Scratch {
     const size = BYTES_PER_ELEMENT[dtype];
     this.rows = rows;
     this.logitRows = logitRows;
-    this.x = this.take(rows * state * BYTES_PER_ELEMENT.float32);
-    this.normed = this.take(rows * state * size);
-    this.wide = this.take(rows * 4 * state * size);
-    this.logits = this.take(logitRows * nVocab * BYTES_PER_ELEMENT.float32);
+    this.x = this.alloc(rows * state * BYTES_PER_ELEMENT.float32);
+    this.normed = this.alloc(rows * state * size);
+    this.wide = this.alloc(rows * 4 * state * size);
+    this.logits = this.alloc(logitRows * nVocab * BYTES_PER_ELEMENT.float32);
   }
 }

@@ -1,20 +1,19 @@
 /** Token rules as the kernels read them: kernels/rules.cuh's struct Rules, with a bit for every suppressed id. */
 import type { TokenRules } from "../token-rules.ts";
-import type { CudaDevice, DeviceBuffer } from "./device.ts";
+import type { Buffers } from "./buffers.ts";
 
 /** Bytes of kernels/rules.cuh's Rules. */
 export const RULES_BYTES = 40;
 
 /** The suppressed ids of some sets of rules on the device, each once however many sequences go by it. */
 export class DeviceRules {
-  readonly #device: CudaDevice;
-  readonly #masks: DeviceBuffer;
+  readonly #masks: number;
   readonly #words: number;
   readonly #indices: ReadonlyMap<TokenRules, number>;
 
-  constructor(device: CudaDevice, all: Iterable<TokenRules>, nVocab: number) {
+  /** @param buffers what the ids lie in */
+  constructor(buffers: Buffers, all: Iterable<TokenRules>, nVocab: number) {
     const { sets, indices } = distinct(all);
-    this.#device = device;
     this.#indices = indices;
     this.#words = Math.ceil(nVocab / 32);
     const masks = new Uint32Array(sets.length * 2 * this.#words);
@@ -24,7 +23,7 @@ export class DeviceRules {
         for (const id of ids) if (id >= 0 && id < nVocab) masks[begin + (id >> 5)] |= 1 << (id & 31);
       }
     });
-    this.#masks = device.upload(masks);
+    this.#masks = buffers.upload(masks);
   }
 
   /** The record of one of the sets. */
@@ -32,7 +31,7 @@ export class DeviceRules {
     const { eot, timestampBegin, timestamps } = rules;
     const bytes = new Uint8Array(RULES_BYTES);
     const view = new DataView(bytes.buffer);
-    const suppress = this.#masks.address + 8 * this.#words * (this.#indices.get(rules) ?? 0);
+    const suppress = this.#masks + 8 * this.#words * (this.#indices.get(rules) ?? 0);
     view.setBigInt64(0, BigInt(suppress), true);
     view.setBigInt64(8, BigInt(suppress + 4 * this.#words), true);
     [
@@ -43,10 +42,6 @@ export class DeviceRules {
       timestamps?.maxInitialTimestampIndex ?? -1,
     ].forEach((value, i) => view.setInt32(16 + 4 * i, value, true));
     return bytes;
-  }
-
-  free(): void {
-    this.#device.free(this.#masks);
   }
 }
 

@@ -13,8 +13,10 @@ import {
   type ParameterSource,
 } from "../../model/index.ts";
 import { BYTES_PER_ELEMENT, sizeOf } from "../../tensor/index.ts";
+import { withBuffers } from "./buffers.ts";
 import type { CudaDevice, DeviceBuffer } from "./device.ts";
-import type { CudaDType, Kernels } from "./kernels.ts";
+import type { CudaDType } from "./dtypes.ts";
+import type { Kernels } from "./kernels.ts";
 
 /** Each part begins on a multiple of this, so that 16 bytes can be read at a time. */
 const ALIGNMENT = 256;
@@ -154,10 +156,6 @@ export class DeviceWeights {
     return this.address(biasName(weight));
   }
 
-  get bytes(): number {
-    return this.#buffer.bytes;
-  }
-
   free(): void {
     this.#device.free(this.#buffer);
   }
@@ -178,27 +176,27 @@ class Loading {
     const { device } = this.kernels;
     const pieces = this.layout.parts.flatMap((part) => this.#pieces(part));
     const largest = Math.max(...pieces.map(({ byteLength }) => byteLength));
-    const pinned = [device.allocPinned(largest), device.allocPinned(largest)];
-    const staged = [device.alloc(largest), device.alloc(largest)];
-    const cast = [Promise.resolve(), Promise.resolve()];
-    try {
-      for (const [i, piece] of pieces.entries()) {
-        const half = i % 2;
-        await cast[half];
-        const data = pinned[half].data.subarray(0, piece.byteLength);
-        await this.#read(piece.file, data, piece.byteOffset);
-        device.write(staged[half].address, data);
-        piece.cast(staged[half].address);
-        cast[half] = device.finished();
-        cast[half].catch(() => {}); // awaited when the half is used again, or at the end
+    await withBuffers(device, async (buffers) => {
+      const pinned = [buffers.allocPinned(largest), buffers.allocPinned(largest)];
+      const staged = [buffers.alloc(largest), buffers.alloc(largest)];
+      const cast = [Promise.resolve(), Promise.resolve()];
+      try {
+        for (const [i, piece] of pieces.entries()) {
+          const half = i % 2;
+          await cast[half];
+          const data = pinned[half].subarray(0, piece.byteLength);
+          await this.#read(piece.file, data, piece.byteOffset);
+          device.write(staged[half], data);
+          piece.cast(staged[half]);
+          cast[half] = device.finished();
+          cast[half].catch(() => {}); // awaited when the half is used again, or at the end
+        }
+        await Promise.all(cast);
+      } finally {
+        await device.finished().catch(() => {});
+        for (const file of this.#files.values()) await file.close();
       }
-      await Promise.all(cast);
-    } finally {
-      await device.finished().catch(() => {});
-      for (const half of pinned) half.free();
-      for (const half of staged) device.free(half);
-      for (const file of this.#files.values()) await file.close();
-    }
+    });
   }
 
   #pieces({ name, offset, dtype, conv }: Part): Piece[] {
