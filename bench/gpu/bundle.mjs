@@ -52,7 +52,7 @@ function compileTests() {
       .filter((file) => file.endsWith(".ts") && !/^(stand-in|nano)/.test(file))
       .map((file) => `test/cuda/${file}`),
     ...["contract/cuda.test.ts", "contract/engine-contract.ts"].map((file) => `test/${file}`),
-    ...["close.ts", "cuda.ts", "samples.ts", "toy-model.ts"].map((file) => `test/helpers/${file}`),
+    ...["close.ts", "cuda.ts", "random.ts", "samples.ts", "toy-model.ts"].map((file) => `test/helpers/${file}`),
   ];
   for (const file of tests) {
     const path = join(folder, file.replace(/\.ts$/, ".js"));

@@ -1,11 +1,11 @@
 // The GPU as the benchmarks use it: timing by events on the engine's stream, and device memory full of random numbers that the host knows, so
 // that any result can be checked at any place without the whole of it being computed twice.
+import { randomFrom } from "../../dist/decoding/random.js";
 import { CudaDevice } from "../../dist/engine/cuda/device.js";
 import { CudaDriver } from "../../dist/engine/cuda/driver.js";
 import { Kernels } from "../../dist/engine/cuda/kernels.js";
+import { BYTES_PER_ELEMENT, toFloat32 } from "../../dist/tensor/index.js";
 import { isSmall, median } from "./report.mjs";
-
-const BYTES = { float32: 4, float16: 2, bfloat16: 2 };
 
 /** Norm of the error that results may have over their norm: what rounding them and what leads to them costs, as in test/cuda. */
 export const TOLERANCE = { float32: 1e-5, float16: 2e-3, bfloat16: 1.5e-2 };
@@ -18,9 +18,9 @@ const [TOTAL_MS, SAMPLE_MS] = isSmall ? [0, 0] : [250, 2];
 const [MIN_SAMPLES, MAX_SAMPLES] = isSmall ? [1, 1] : [7, 60];
 const MAX_REPEATS = 64;
 
-/** Normally distributed numbers from a seed (Box-Muller over mulberry32). */
+/** Normally distributed numbers from a seed (Box-Muller). */
 export function normals(count, deviation, seed, mean = 0) {
-  const random = uniform(seed);
+  const random = randomFrom(seed);
   const values = new Float32Array(count);
   for (let i = 0; i < count; i += 2) {
     const radius = deviation * Math.sqrt(-2 * Math.log(1 - random()));
@@ -29,17 +29,6 @@ export function normals(count, deviation, seed, mean = 0) {
     if (i + 1 < count) values[i + 1] = mean + radius * Math.sin(angle);
   }
   return values;
-}
-
-/** Random numbers in [0, 1) from a seed. */
-export function uniform(seed) {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let x = Math.imul(state ^ (state >>> 15), state | 1);
-    x ^= x + Math.imul(x ^ (x >>> 7), x | 61);
-    return ((x ^ (x >>> 14)) >>> 0) / 2 ** 32;
-  };
 }
 
 /** Opens a GPU; where there is none, says why and ends the process. */
@@ -98,31 +87,18 @@ class Gpu {
 
   /** The numbers at some places of device memory. */
   values(dtype, address, indices) {
-    const size = BYTES[dtype];
+    const size = BYTES_PER_ELEMENT[dtype];
     const bytes = new Uint8Array(size * indices.length);
     indices.forEach((index, i) => this.device.read(address + size * index, bytes.subarray(i * size, (i + 1) * size)));
-    return Array.from(decode(dtype, bytes));
+    return Array.from(toFloat32(bytes, dtype));
   }
 
   /** Consecutive numbers of device memory. */
   row(dtype, address, first, count) {
-    const bytes = new Uint8Array(BYTES[dtype] * count);
-    this.device.read(address + BYTES[dtype] * first, bytes);
-    return decode(dtype, bytes);
+    const bytes = new Uint8Array(BYTES_PER_ELEMENT[dtype] * count);
+    this.device.read(address + BYTES_PER_ELEMENT[dtype] * first, bytes);
+    return toFloat32(bytes, dtype);
   }
-}
-
-function decode(dtype, bytes) {
-  if (dtype === "float32") return new Float32Array(bytes.buffer);
-  const halves = new Uint16Array(bytes.buffer);
-  if (dtype === "bfloat16") return new Float32Array(Uint32Array.from(halves, (half) => half << 16).buffer);
-  return Float32Array.from(halves, (half) => {
-    const sign = half & 0x8000 ? -1 : 1;
-    const exponent = (half >> 10) & 31;
-    const mantissa = half & 1023;
-    if (exponent === 31) return mantissa === 0 ? sign * Infinity : NaN;
-    return sign * (exponent === 0 ? mantissa * 2 ** -24 : (1024 + mantissa) * 2 ** (exponent - 25));
-  });
 }
 
 /** Random numbers on the device: a block of them, repeated. The host knows them as the device has rounded them. */
@@ -134,7 +110,7 @@ export class RandomNumbers {
     const floats = device.upload(exact);
     numbers.gpu = gpu;
     numbers.dtype = dtype;
-    numbers.size = BYTES[dtype];
+    numbers.size = BYTES_PER_ELEMENT[dtype];
     // Twice, so that a block may begin anywhere in it.
     numbers.pool = device.alloc(2 * BLOCK * numbers.size);
     const kernels = new Kernels(device, dtype);
@@ -191,12 +167,3 @@ export function assertClose(what, actual, expected, tolerance) {
     throw new Error(`${what} is wrong: relative error ${relative}, expected below ${tolerance}`);
   return relative;
 }
-
-/** Error function, to 1.5e-7 (Abramowitz and Stegun 7.1.26). */
-function erf(x) {
-  const t = 1 / (1 + 0.3275911 * Math.abs(x));
-  const series = t * (0.254829592 + t * (-0.284496736 + t * (1.421413741 + t * (-1.453152027 + t * 1.061405429))));
-  return Math.sign(x) * (1 - series * Math.exp(-x * x));
-}
-
-export const gelu = (x) => 0.5 * x * (1 + erf(x / Math.SQRT2));

@@ -1,13 +1,16 @@
 // Kernels one by one, launched as the engine launches them: each is checked at random places against plain sums, then timed.
+import { randomFrom } from "../../dist/decoding/random.js";
+import { Buffers } from "../../dist/engine/cuda/buffers.js";
 import { Kernels } from "../../dist/engine/cuda/kernels.js";
 import { Lanes } from "../../dist/engine/cuda/lanes.js";
 import { planProduct } from "../../dist/engine/cuda/products.js";
 import { DeviceRules } from "../../dist/engine/cuda/token-rules.js";
-import { assertClose, gelu, RandomNumbers, TOLERANCE, uniform } from "./gpu.mjs";
+import { gelu } from "../../dist/engine/reference/gelu.js";
+import { BYTES_PER_ELEMENT } from "../../dist/tensor/index.js";
+import { assertClose, RandomNumbers, TOLERANCE } from "./gpu.mjs";
 import { isSmall } from "./report.mjs";
 
 const HEAD = 64;
-const BYTES = { float32: 4, float16: 2, bfloat16: 2 };
 
 /** Bytes of data that launches go through in turn, so that none finds its own in the cache: several times any GPU's. */
 const CACHE_BYTES = isSmall ? 0 : 300e6;
@@ -24,13 +27,13 @@ export class KernelBench {
     bench.gpu = gpu;
     bench.device = gpu.device;
     bench.dtype = dtype;
-    bench.size = BYTES[dtype];
+    bench.size = BYTES_PER_ELEMENT[dtype];
     bench.kernels = new Kernels(gpu.device, dtype);
     /** Numbers of deviation 1, and small ones for weights. */
     bench.random = await RandomNumbers.make(gpu, dtype, 1, 1);
     bench.weights = await RandomNumbers.make(gpu, dtype, 0.03, 2);
     bench.floats = await RandomNumbers.make(gpu, "float32", 1, 3);
-    bench.pick = uniform(4);
+    bench.pick = randomFrom(4);
     return bench;
   }
 
@@ -95,7 +98,7 @@ export class KernelBench {
     const wBuffers = Array.from({ length: sets }, (_, set) => weights.buffer(n * k, shift(set)));
     const bias = this.floats.buffer(n);
     const positions = this.floats.buffer(outLayout.perBatch * n, 8);
-    const outBuffer = this.#poisoned(outNumbers * BYTES[outDType]);
+    const outBuffer = this.#poisoned(outNumbers * BYTES_PER_ELEMENT[outDType]);
     if (epilogue === "residual") device.fill(outBuffer.address, 0, outNumbers * 4);
     const rowCount = device.upload(Int32Array.of(m));
 
@@ -154,7 +157,7 @@ export class KernelBench {
       k,
     );
     if (kernels !== this.kernels) kernels.dispose();
-    const written = outNumbers * BYTES[outDType] * (epilogue === "residual" ? 2 : 1);
+    const written = outNumbers * BYTES_PER_ELEMENT[outDType] * (epilogue === "residual" ? 2 : 1);
     return {
       ...timing,
       kernel: plan.splits > 1 ? `${plan.name}/${plan.splits}` : plan.name,
@@ -329,9 +332,10 @@ export class KernelBench {
   async chooseTokens({ rows, dimensions }) {
     const { device, gpu, floats } = this;
     const { nVocab, nTextCtx } = dimensions;
-    const lanes = new Lanes(device, this.dtype, { ...dimensions, nTextLayer: 1 }, rows);
+    const memory = new Buffers(device);
+    const lanes = new Lanes(device, memory, this.dtype, { ...dimensions, nTextLayer: 1 }, rows);
     const rules = { eot: nVocab - 1, timestampBegin: nVocab, suppress: [1, 2], suppressAtBegin: [3], timestamps: null };
-    const masks = new DeviceRules(device, [rules], nVocab);
+    const masks = new DeviceRules(memory, [rules], nVocab);
     for (let slot = 0; slot < rows; slot++) lanes.begin(slot, 4, nTextCtx - 4, masks.record(rules));
     const bytes = 64 * rows;
     const fresh = device.alloc(bytes);
@@ -365,7 +369,6 @@ export class KernelBench {
       const timing = await this.#timed([logits, slots, fresh], work, {}, check);
       return { ...timing, kernel: "choose_tokens", flops: 0, bytes: 4 * rows * nVocab };
     } finally {
-      masks.free();
       lanes.free();
       device.trim();
     }
@@ -375,9 +378,10 @@ export class KernelBench {
   async beginStep({ rows, dimensions }) {
     const { device, random, floats } = this;
     const { nVocab, nTextCtx, nTextState } = dimensions;
-    const lanes = new Lanes(device, this.dtype, { ...dimensions, nTextLayer: 1 }, rows);
+    const memory = new Buffers(device);
+    const lanes = new Lanes(device, memory, this.dtype, { ...dimensions, nTextLayer: 1 }, rows);
     const rules = { eot: 1, timestampBegin: nVocab, suppress: [], suppressAtBegin: [], timestamps: null };
-    const masks = new DeviceRules(device, [rules], nVocab);
+    const masks = new DeviceRules(memory, [rules], nVocab);
     for (let slot = 0; slot < rows; slot++) lanes.begin(slot, 4, nTextCtx - 4, masks.record(rules));
     lanes.setLive(Array.from({ length: rows }, (_, slot) => slot));
     const embedding = random.buffer(nVocab * nTextState);
@@ -398,7 +402,6 @@ export class KernelBench {
       const timing = await this.#timed([embedding, positions, out], work, {}, () => 0);
       return { ...timing, kernel: "begin_step, embed", flops: 0, bytes: rows * nTextState * (this.size + 8) };
     } finally {
-      masks.free();
       lanes.free();
       device.trim();
     }

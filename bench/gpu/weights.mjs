@@ -5,9 +5,10 @@ import { mkdtempSync, openSync, closeSync, writeSync, rmSync, realpathSync } fro
 import { readFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { randomFrom } from "../../dist/decoding/random.js";
 import { parameterDims } from "../../dist/model/index.js";
 import { toFloat32 } from "../../dist/tensor/index.js";
-import { normals, uniform } from "./gpu.mjs";
+import { normals } from "./gpu.mjs";
 
 /** A prime: no row of a matrix is a row of another place. */
 const BLOCK = 1048573;
@@ -69,7 +70,7 @@ export function randomWeights(dimensions, seed = 1) {
   }
   closeSync(out);
 
-  const random = uniform(seed);
+  const random = randomFrom(seed);
   const stored = new Map();
   for (const [name, dims] of parameterDims(dimensions)) {
     const { kind, byteOffset } = kinds.get(kindOf(name, dims, dimensions).kind);

@@ -1,7 +1,8 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { LogitsEngine, logitsOf, type LogitsFunction } from "../../test/helpers/logits-engine.ts";
-import { seededRandom, toyMel, toyModel } from "../../test/helpers/toy-model.ts";
+import { seededRandom } from "../../test/helpers/random.ts";
+import { toyMel, toyModel } from "../../test/helpers/toy-model.ts";
 import { toyTokenizer } from "../../test/helpers/toy-tokenizer.ts";
 import { createReferenceEngine } from "../engine/index.ts";
 import { OptionError } from "../errors.ts";

@@ -14,7 +14,8 @@ import type { ModelDimensions, ParameterSource } from "../../src/model/index.ts"
 import { ShapeError } from "../../src/errors.ts";
 import { tensor, type Tensor } from "../../src/tensor/index.ts";
 import { assertAllClose, relativeError } from "../helpers/close.ts";
-import { seededRandom, toyMel, toyModel, type ToyModel, type ToyModelOptions } from "../helpers/toy-model.ts";
+import { seededRandom } from "../helpers/random.ts";
+import { toyMel, toyModel, type ToyModel, type ToyModelOptions } from "../helpers/toy-model.ts";
 
 export interface ContractOptions {
   /**

@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { i32, i64, ptr } from "../../src/engine/cuda/arguments.ts";
-import { deviceFor, poisoned, PRECISIONS, Random, relativeError } from "./precisions.ts";
+import { Random } from "../helpers/random.ts";
+import { deviceFor, poisoned, PRECISIONS, relativeError } from "./precisions.ts";
 
 const HEAD = 64;
 const STATE = HEAD + 2;

@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { i32, ptr } from "../../src/engine/cuda/arguments.ts";
-import { deviceFor, poisoned, PRECISIONS, Random } from "./precisions.ts";
+import { Random } from "../helpers/random.ts";
+import { deviceFor, poisoned, PRECISIONS } from "./precisions.ts";
 
 const [N_VOCAB, N_TEXT_CTX, SLOTS] = [301, 31, 6];
 

@@ -7,7 +7,8 @@ import { HOP_LENGTH, logMelWindow } from "../../src/features/index.ts";
 import { windowFrames } from "../../src/model/index.ts";
 import { assertAllClose } from "../helpers/close.ts";
 import { useTestDriver } from "../helpers/cuda.ts";
-import { seededRandom, toyMel, toyModel, type ToyModel } from "../helpers/toy-model.ts";
+import { seededRandom } from "../helpers/random.ts";
+import { toyMel, toyModel, type ToyModel } from "../helpers/toy-model.ts";
 
 let missing: { reason: string } | null = null;
 let model: ToyModel;

@@ -1,10 +1,12 @@
 import { describe, expect, it, type TestContext } from "vitest";
 import { i32, i64, ptr, struct } from "../../src/engine/cuda/arguments.ts";
 import type { CudaDevice, DeviceBuffer } from "../../src/engine/cuda/device.ts";
-import { deviceFor, type Precision, PRECISIONS, Random, relativeError } from "./precisions.ts";
+import { EPILOGUE } from "../../src/engine/cuda/products.ts";
+import { gelu } from "../../src/engine/reference/gelu.ts";
+import { Random } from "../helpers/random.ts";
+import { deviceFor, type Precision, PRECISIONS, relativeError } from "./precisions.ts";
 
-const EPILOGUES = { store: 0, gelu: 1, residual: 2, positions: 3, crossCache: 4, float: 5 } as const;
-type Epilogue = keyof typeof EPILOGUES;
+type Epilogue = keyof typeof EPILOGUE;
 
 /** A kernel, as the table in kernels/gemm.cuh has it. */
 interface Variant {
@@ -66,24 +68,6 @@ interface Product {
 
 const offsetOf = ({ perBatch, batchStride, stride }: Layout, row: number): number =>
   Math.floor(row / perBatch) * batchStride + (row % perBatch) * stride;
-
-/** Error function by its series and its continued fraction, to 1e-12. */
-function erf(x: number): number {
-  const t = Math.abs(x);
-  if (t > 6) return Math.sign(x);
-  if (t < 2.5) {
-    let [term, sum] = [x, x];
-    for (let i = 1; i < 60; i++) {
-      term *= (-x * x) / i;
-      sum += term / (2 * i + 1);
-    }
-    return (2 / Math.sqrt(Math.PI)) * sum;
-  }
-  let fraction = 0;
-  for (let i = 60; i > 0; i--) fraction = i / 2 / (t + fraction);
-  return Math.sign(x) * (1 - Math.exp(-t * t) / Math.sqrt(Math.PI) / (t + fraction));
-}
-const gelu = (x: number): number => 0.5 * x * (1 + erf(x / Math.SQRT2));
 
 async function check(device: CudaDevice, precision: Precision, variant: Variant, product: Product): Promise<void> {
   const { m, n, k, epilogue = "float", live = m, bias: hasBias = true, splits = 1 } = product;
@@ -163,7 +147,7 @@ async function check(device: CudaDevice, precision: Precision, variant: Variant,
         ptr(splits > 1 ? counters : null),
         ...[i64(a.batchStride), i64(out.batchStride)],
         ...[i32(a.perBatch), i32(a.stride), i32(out.perBatch), i32(out.stride)],
-        ...[i32(m), i32(n), i32(k), i32(EPILOGUES[epilogue]), i32(splits), i32(isCache ? heads : 0)],
+        ...[i32(m), i32(n), i32(k), i32(EPILOGUE[epilogue]), i32(splits), i32(isCache ? heads : 0)],
       ]),
     ],
   );

@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { i32, ptr } from "../../src/engine/cuda/arguments.ts";
-import { deviceFor, poisoned, PRECISIONS, Random, relativeError } from "./precisions.ts";
+import { Random } from "../helpers/random.ts";
+import { deviceFor, poisoned, PRECISIONS, relativeError } from "./precisions.ts";
 
 function layerNorm(x: Float32Array, weight: Float32Array, bias: Float32Array): Float32Array {
   const mean = x.reduce((sum, value) => sum + value, 0) / x.length;

@@ -7,7 +7,8 @@ import { DeviceLogMel } from "../../src/engine/cuda/log-mel.ts";
 import { logMelWindow } from "../../src/features/index.ts";
 import type { ModelDimensions } from "../../src/model/index.ts";
 import { samplePath } from "../helpers/samples.ts";
-import { deviceFor, poisoned, PRECISIONS, Random, relativeError, type Precision } from "./precisions.ts";
+import { Random } from "../helpers/random.ts";
+import { deviceFor, poisoned, PRECISIONS, relativeError, type Precision } from "./precisions.ts";
 
 const [HOP, N_BINS, BINS_PADDED] = [160, 201, 208];
 

@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { i32, ptr } from "../../src/engine/cuda/arguments.ts";
-import { deviceFor, poisoned, Random } from "./precisions.ts";
+import { Random } from "../helpers/random.ts";
+import { deviceFor, poisoned } from "./precisions.ts";
 
 const SLOT_INTS = 16;
 const [POSITION, TOKEN, FINISHED] = [0, 1, 8];

@@ -5,7 +5,8 @@ import type { CudaDevice, DeviceBuffer } from "../../src/engine/cuda/device.ts";
 import { packHistory } from "../../src/engine/token-rules.ts";
 import { topTokens } from "../../src/engine/token-scores.ts";
 import { applyTokenRules, argmax, logSumExp, max, type TokenRules } from "../../src/engine/token-rules.ts";
-import { deviceFor, poisoned, Random } from "./precisions.ts";
+import { Random } from "../helpers/random.ts";
+import { deviceFor, poisoned } from "./precisions.ts";
 
 /** A vocabulary of 250 words, endoftext, nine specials and some 40 timestamps; of odd length, so that rows begin anywhere. */
 const [EOT, NO_TIMESTAMPS, BEGIN] = [250, 259, 260];

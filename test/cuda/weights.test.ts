@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { i32, i64, ptr } from "../../src/engine/cuda/arguments.ts";
-import { deviceFor, poisoned, PRECISIONS, Random, type Precision } from "./precisions.ts";
+import { Random } from "../helpers/random.ts";
+import { deviceFor, poisoned, PRECISIONS, type Precision } from "./precisions.ts";
 
 const PAIRS = PRECISIONS.flatMap((from) => PRECISIONS.map((to) => [from, to] as const));
 const LARGEST_F16 = 65504;

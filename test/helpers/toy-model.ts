@@ -19,6 +19,7 @@ import {
   type StoredDType,
   type Tensor,
 } from "../../src/tensor/index.ts";
+import { seededNormal } from "./random.ts";
 
 export interface ToyModelOptions {
   readonly dimensions?: Partial<ModelDimensions>;
@@ -73,23 +74,6 @@ export function toyTokens(nVocab: number): ToyTokens {
     noTimestamps: begin - 1,
     timestampBegin: begin,
   };
-}
-
-/** Random numbers in [0, 1), the same for the same seed (mulberry32). */
-export function seededRandom(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let x = Math.imul(state ^ (state >>> 15), state | 1);
-    x ^= x + Math.imul(x ^ (x >>> 7), x | 61);
-    return ((x ^ (x >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
-
-/** Normal random numbers of mean 0 and deviation 1 (Box-Muller). */
-function seededNormal(seed: number): () => number {
-  const random = seededRandom(seed);
-  return () => Math.sqrt(-2 * Math.log(1 - random())) * Math.cos(2 * Math.PI * random());
 }
 
 /** Something like log-Mel windows [batch, nMels, 2 * nAudioCtx]: another one for each window and seed. */

@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { assertAllClose } from "../../../test/helpers/close.ts";
-import { seededRandom, TOY_DIMENSIONS } from "../../../test/helpers/toy-model.ts";
+import { seededRandom } from "../../../test/helpers/random.ts";
+import { TOY_DIMENSIONS } from "../../../test/helpers/toy-model.ts";
 import { tensor, type Tensor } from "../../tensor/index.ts";
 import { dotRows } from "./dot-rows.ts";
 import { erf, gelu } from "./gelu.ts";
