@@ -6,24 +6,12 @@ SECONDS of a window, WINDOWS for each language and set. Reads pool/evalsent and 
 timestamps, without, translation without and with, share of right languages, error of the segment times (mean and 95th
 percentile, seconds, where the segments match in number), no-speech probability on speech, mean log-probability.
 """
-import random, re, sys, time
+import sys, time
 import numpy as np
 import torch
 import bpe, data, grammar, model as M
-from bpe import EOT, SOT, LANG, NOSPEECH, NOTS, TS, TRANSCRIBE, TRANSLATE
-
-
-def norm(s):
-    return re.sub(r"[.,?¿]", "", s.lower()).split()
-
-
-def edits(a, b):
-    d = list(range(len(b) + 1))
-    for i, x in enumerate(a, 1):
-        p, d[0] = d[0], i
-        for j, y in enumerate(b, 1):
-            p, d[j] = d[j], min(d[j] + 1, d[j - 1] + 1, p + (x != y))
-    return d[-1]
+from bpe import EOT, SOT, LANG, NOSPEECH, NOTS, TRANSCRIBE, TRANSLATE
+from scores import rate, segments, texts, time_errors, windows, without_speech
 
 
 class Decoder:
@@ -109,27 +97,6 @@ class Decoder:
         return [[self.v.back(i) for i in s] for s in seqs], [a / (len(s) + 1) for a, s in zip(lp, seqs)]
 
 
-def segments(toks):
-    out, cur, start = [], [], None
-    for t in toks:
-        if t >= TS:
-            if cur:
-                out.append((start, (t - TS) * 0.02, bpe.decode(cur)))
-                cur, start = [], None
-            else:
-                start = (t - TS) * 0.02
-        else:
-            cur.append(t)
-    if cur:
-        out.append((start, None, bpe.decode(cur)))
-    return out
-
-
-def windows(pool, L, n, seed, lang):
-    r = random.Random(seed)
-    return [data.compose(pool, r, L, lang=lang, allow_cut=False) for _ in range(n)]
-
-
 def main():
     args = [a for a in sys.argv[1:] if a != "-v"]
     if len(args) not in (2, 3):
@@ -147,29 +114,17 @@ def main():
                 xa = torch.cat([d.m.encode(data.log_mel(torch.from_numpy(x[None]))) for x, _, _ in W])
                 xkv = d.m.cross(xa)
             lid, ns = d.sot(xkv, n)
-            refs = [" ".join(c["texts"][grammar.LANGS.index(lang)] for c, _, _ in u) for _, _, u in W]
+            plain = lambda out: [bpe.decode([t for t in o if t < EOT]) for o in out]
+            refs = [texts(u, lang) for _, _, u in W]
             res = {}
             out_ts, lp = d.decode(xkv, [lang] * n, TRANSCRIBE, True)
             out_no, lp2 = d.decode(xkv, [lang] * n, TRANSCRIBE, False)
-            for name, out, rf in (("ts", out_ts, refs), ("nots", out_no, refs)):
-                e = [edits(norm(f), norm(bpe.decode([t for t in o if t < EOT]))) for o, f in zip(out, rf)]
-                res[name] = sum(e) / sum(len(norm(f)) for f in rf)
+            res["ts"], res["nots"] = rate(refs, plain(out_ts)), rate(refs, plain(out_no))
             if lang != "en":
-                rf = [" ".join(c["texts"][0] for c, _, _ in u) for _, _, u in W]
                 for nm, tsm in (("trans", False), ("trans_ts", True)):
-                    out, _ = d.decode(xkv, [lang] * n, TRANSLATE, tsm)
-                    e = [edits(norm(f), norm(bpe.decode([t for t in o if t < EOT]))) for o, f in zip(out, rf)]
-                    res[nm] = sum(e) / sum(len(norm(f)) for f in rf)
-            errs, match = [], 0
-            for o, (_, _, u) in zip(out_ts, W):
-                s = segments(o)
-                if len(s) == len(u):
-                    match += 1
-                    for k, ((a, b, _), (_, ra, rb)) in enumerate(zip(s, u)):
-                        if a is not None:
-                            errs.append(abs(a - (min(ra, 1.0) if k == 0 else ra)))
-                        if b is not None:
-                            errs.append(abs(b - rb))
+                    res[nm] = rate([texts(u, "en") for _, _, u in W], plain(d.decode(xkv, [lang] * n, TRANSLATE, tsm)[0]))
+            each = [time_errors(o, u) for o, (_, _, u) in zip(out_ts, W)]
+            errs, match = sum(each, []), sum(map(bool, each))
             print(setname, lang, " ".join(f"{k} {100 * v:.1f}%" for k, v in res.items()), f"lid {np.mean([l == lang for l in lid]):.3f}",
                   f"ts mae {np.mean(errs) if errs else -1:.3f} p95 {np.percentile(errs, 95) if errs else -1:.2f} seg match {match}/{n}",
                   f"nospeech max {ns.max():.3f} logprob {np.mean(lp):.2f}/{np.mean(lp2):.2f}", flush=True)
@@ -177,13 +132,8 @@ def main():
                 for k in range(min(2, n)):
                     print("   ref", refs[k][:150])
                     print("   ts ", [(a, b, t) for a, b, t in segments(out_ts[k])][:3])
-                    print("   no ", bpe.decode([t for t in out_no[k] if t < EOT])[:150])
-    r = random.Random(3)
-    X = []
-    while len(X) < 16:
-        x, lang, _ = data.compose(pool, r, L)
-        if lang is None:
-            X.append(x)
+                    print("   no ", plain(out_no)[k][:150])
+    X = without_speech(pool, L, 16)
     with torch.no_grad():
         xkv = d.m.cross(torch.cat([d.m.encode(data.log_mel(torch.from_numpy(x[None]))) for x in X]))
     _, ns = d.sot(xkv, 16)

@@ -9,7 +9,7 @@ import json, os, random, sys
 import numpy as np
 import torch
 import bpe, data, grammar
-from evaluate import edits, norm, segments, windows
+from scores import rate, texts, time_errors, windows, without_speech
 
 sys.path[:0] = [os.path.dirname(bpe.SRC), os.path.join(os.path.dirname(os.path.abspath(__file__)), "../scripts")]
 import whisper  # noqa: E402
@@ -20,28 +20,11 @@ AT_ONCE = 13  # windows in one call of decode()
 LONG = 300  # seconds
 
 
-def rate(refs, hyps):
-    return sum(edits(norm(f), norm(h)) for f, h in zip(refs, hyps)) / sum(len(norm(f)) for f in refs)
-
-
 def decode(model, mels, **options):
     out = []
     for part in mels.split(AT_ONCE):
         out += whisper.decode(model, part, DecodingOptions(fp16=False, **options))
     return out
-
-
-def time_errors(result, utts):
-    """-> errors of the segments' begins and ends, where they match the utterances in number"""
-    s = segments(result.tokens)
-    if len(s) != len(utts):
-        return []
-    pairs = [(a, min(ra, 1.0) if k == 0 else ra) for k, ((a, _, _), (_, ra, _)) in enumerate(zip(s, utts))] + [(b, rb) for (_, b, _), (_, _, rb) in zip(s, utts)]
-    return [abs(x - y) for x, y in pairs if x is not None]
-
-
-def texts(utts, lang):
-    return " ".join(c["texts"][grammar.LANGS.index(lang)] for c, _, _ in utts)
 
 
 def cell(model, pool, lang, n):
@@ -50,7 +33,7 @@ def cell(model, pool, lang, n):
     utts = [u for _, _, u in w]
     refs = [texts(u, lang) for u in utts]
     stamped = decode(model, mels, language=lang)
-    errors = [time_errors(r, u) for r, u in zip(stamped, utts)]
+    errors = [time_errors(r.tokens, u) for r, u in zip(stamped, utts)]
     row = dict(ts=rate(refs, [r.text for r in stamped]), nots=rate(refs, [r.text for r in decode(model, mels, language=lang, without_timestamps=True)]),
                time=float(np.mean(sum(errors, []))), matched=sum(map(bool, errors)))
     if lang != "en":
@@ -68,12 +51,7 @@ def languages(model, mels):
 
 def no_speech(model, pool, n):
     """-> how many of n windows without speech are recognised as such (probability above 0.6)"""
-    r, xs = random.Random(3), []
-    while len(xs) < n:
-        x, lang, _ = data.compose(pool, r, 30)
-        if lang is None:
-            xs.append(x)
-    mels = data.log_mel(torch.from_numpy(np.stack(xs)))
+    mels = data.log_mel(torch.from_numpy(np.stack(without_speech(pool, 30, n))))
     return sum(r.no_speech_prob > 0.6 for r in decode(model, mels, language="en", sample_len=1))
 
 

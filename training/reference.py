@@ -19,7 +19,7 @@ def audio(path):
 
 
 def main():
-    from evaluate import edits, norm
+    from scores import edits, norm
     if len(sys.argv) < 2:
         sys.exit(__doc__)
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", 1)))
