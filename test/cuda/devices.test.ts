@@ -114,6 +114,36 @@ describe("createCudaEngine()", () => {
     device.close();
   });
 
+  it("keeps nothing of sequences that there is no memory for", async (context) => {
+    needStandIn(context);
+    const others = CudaDevice.open(0);
+    const engine = await createCudaEngine(model, { dtype: "float32", maxSequences: 2 });
+    try {
+      const audio = await engine.encode(toyMel(model.dimensions, 1));
+      const { sot, language, transcribe } = model.tokens;
+      const start = (rows: number): ReturnType<typeof engine.startDecoder> =>
+        engine.startDecoder(
+          audio,
+          Array.from({ length: rows }, () => ({ window: 0, prompt: [sot, language, transcribe] })),
+        );
+      // What loading has left to be used again goes back to the driver.
+      const all = others.alloc(others.freeMemory - 64 * 1024);
+      await expect(start(16)).rejects.toThrow("CUDA_ERROR_OUT_OF_MEMORY");
+      others.free(all);
+      others.trim();
+      const before = others.freeMemory;
+      const { logits } = await start(16);
+      const cost = before - others.freeMemory;
+      // Room for twice as many, but for a little.
+      others.alloc(others.freeMemory - (2 * cost - 8 * 1024));
+      await expect(start(32)).rejects.toThrow("CUDA_ERROR_OUT_OF_MEMORY");
+      expect((await start(16)).logits).toEqual(logits);
+    } finally {
+      await engine.dispose();
+      others.close();
+    }
+  });
+
   it("says so when the windows of a batch do not fit, and goes on with fewer", async (context) => {
     needStandIn(context);
     const engine = await createCudaEngine(model, { dtype: "float32", maxSequences: 2 });
