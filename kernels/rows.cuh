@@ -10,7 +10,7 @@ struct Slot {
   int generated;  // tokens after the prompt so far
   int maxNewTokens;
   int rules;  // index of its rules
-  // The history that the rules read, as native/history.ts has it.
+  // The history that the rules read, as src/engine/token-rules.ts packs it.
   int lastWasTimestamp;
   int penultimateWasTimestamp;  // 1 while fewer than two are generated
   int lastTimestamp;            // -1: none yet
