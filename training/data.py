@@ -108,8 +108,10 @@ class Noise:
 noise = None
 
 
-def compose(pool, r, L, clean=False, lang=None, allow_cut=True):
-    """-> audio [L*SR], lang or None, utterances [(clip, start, end)] (times relative to the window)"""
+def compose(pool, r, L, clean=False, lang=None, allow_cut=True, p_short=0.3):
+    """p_short: how often one to three utterances are all that is said.
+
+    -> audio [L*SR], lang or None, utterances [(clip, start, end)] (times relative to the window)"""
     global noise
     noise = noise or Noise()
     n = int(L * SR)
@@ -131,7 +133,7 @@ def compose(pool, r, L, clean=False, lang=None, allow_cut=True):
     ids = pool.by[lang]
     if r.random() < 0.6 and pool.voices[lang]:
         ids = pool.by[lang, r.choice(pool.voices[lang])]
-    short = r.random() < 0.3
+    short = r.random() < p_short
     nmax = r.randint(1, 3) if short else 99
     distinct = r.random() < 0.7
     c = pool.clips[r.choice(ids)]
@@ -287,7 +289,7 @@ def batch(pool, vocab, ph, r, B, L, phase, offset=0, prompt_size=0):
     -> audio [B, n], ids [B, T], targets [B, T] (-1: none), spans [target|input, B, T, 2] in frames, phonemes and tokens [B, frames]"""
     xs, rows, phs, toks = [], [], [], []
     for _ in range(B):
-        x, lang, utts = compose(pool, r, L)
+        x, lang, utts = compose(pool, r, L, p_short=phase.get("p_short", 0.3))
         xs.append(x)
         rows.append(sequence(r, L, lang, utts, pool, phase, offset, prompt_size))
         phs.append(phone_frames(ph, utts, L))
