@@ -46,3 +46,6 @@ export async function withBuffers<T>(device: CudaDevice, work: (buffers: Buffers
     buffers.free();
   }
 }
+
+/** Sizes are rounded up to these, so that batches of any size get along with few. */
+export const nextPowerOfTwo = (n: number): number => 2 ** Math.ceil(Math.log2(n));

@@ -1,6 +1,5 @@
 /** Runs of the text decoder: prompts, and steps captured as graphs. What is made of the logits is others' business. */
 import { decoderStep, type ModelDimensions } from "../../model/index.ts";
-import { Buffers } from "./buffers.ts";
 import type { Graph } from "./device.ts";
 import type { Kernels } from "./kernels.ts";
 import { GROUP_SIZE, HostRows, type Lanes, type Row } from "./lanes.ts";
@@ -32,7 +31,6 @@ export class DecoderRuns {
   readonly #promptRows: HostRows;
   /** Device address of int32 [LOGIT_ROWS]: which rows' logits are wanted. */
   readonly #wanted: number;
-  readonly #buffers: Buffers;
 
   constructor(kernels: Kernels, weights: DeviceWeights, dimensions: ModelDimensions) {
     const { device, dtype } = kernels;
@@ -40,9 +38,8 @@ export class DecoderRuns {
     this.dimensions = dimensions;
     this.#weights = weights;
     this.#scratch = new DecoderScratch(device, dtype, dimensions, PROMPT_ROWS, LOGIT_ROWS);
-    this.#buffers = new Buffers(device);
-    this.#promptRows = new HostRows(device, this.#buffers, PROMPT_ROWS);
-    this.#wanted = this.#buffers.alloc(4 * LOGIT_ROWS);
+    this.#promptRows = new HostRows(device, this.#scratch, PROMPT_ROWS);
+    this.#wanted = this.#scratch.alloc(4 * LOGIT_ROWS);
   }
 
   /** Most rows of `RunRows.logits`, and of a step over live slots. */
@@ -136,7 +133,6 @@ export class DecoderRuns {
 
   free(): void {
     this.#scratch.free();
-    this.#buffers.free();
   }
 }
 

@@ -4,10 +4,10 @@
  * ended; their places go to those that wait, of whichever call they are.
  */
 import type { Generated, GenerateRequest } from "../engine.ts";
-import { Buffers, withBuffers } from "./buffers.ts";
+import { Buffers, nextPowerOfTwo, withBuffers } from "./buffers.ts";
 import type { Graph } from "./device.ts";
 import type { DecoderRuns } from "./decoder-runs.ts";
-import { nextPowerOfTwo, type Lanes, type Row, type SlotState } from "./lanes.ts";
+import type { Lanes, Row, SlotState } from "./lanes.ts";
 import { DeviceRules } from "./token-rules.ts";
 
 /** Steps that are asked for at a time: more would run on when all have ended, fewer would make the device wait. */

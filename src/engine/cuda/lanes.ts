@@ -4,7 +4,7 @@
  */
 import type { ModelDimensions } from "../../model/index.ts";
 import { BYTES_PER_ELEMENT } from "../../tensor/index.ts";
-import { Buffers } from "./buffers.ts";
+import { Buffers, nextPowerOfTwo } from "./buffers.ts";
 import type { CudaDevice, Graph } from "./device.ts";
 import type { CudaDType } from "./dtypes.ts";
 import { HEAD_SIZE, type StepRows } from "./kernels.ts";
@@ -261,9 +261,6 @@ export class Lanes {
     this.#buffers.free();
   }
 }
-
-/** Batches of any size get along with few sizes. */
-export const nextPowerOfTwo = (n: number): number => 2 ** Math.ceil(Math.log2(n));
 
 /** Lanes that are lent, and come back with their graphs. */
 export class LanePool {

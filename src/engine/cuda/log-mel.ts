@@ -5,10 +5,9 @@
 import { HOP_LENGTH, melFilters, N_FFT } from "../../features/index.ts";
 import { windowFrames, type ModelDimensions } from "../../model/index.ts";
 import { BYTES_PER_ELEMENT } from "../../tensor/index.ts";
-import { Buffers, withBuffers } from "./buffers.ts";
+import { Buffers, nextPowerOfTwo, withBuffers } from "./buffers.ts";
 import type { PinnedBuffer } from "./device.ts";
 import type { Kernels } from "./kernels.ts";
-import { nextPowerOfTwo } from "./lanes.ts";
 import type { Product } from "./products.ts";
 
 /** Frequencies of a frame of N_FFT samples, and the same rounded up to what the kernels like: kernels/log_mel.cuh. */
