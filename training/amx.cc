@@ -362,7 +362,41 @@ void transpose_rows(const bf16 *x, int n, bf16 *y) {
     for (int t = 0; t < n; t++) y[(size_t)d * n + t] = x[(size_t)t * W + d];
 }
 
-inline void accumulate(float *sum, __m512 x);
+inline void accumulate(float *sum, __m512 x) { _mm512_storeu_ps(sum, _mm512_add_ps(_mm512_loadu_ps(sum), x)); }
+
+// x [m, n] -> y; rows m to mp are zeros.
+void pad_rows(const bf16 *x, int m, int mp, int n, bf16 *y) {
+  memcpy(y, x, (size_t)m * n * 2);
+  memset(y + (size_t)m * n, 0, (size_t)(mp - m) * n * 2);
+}
+
+// y[i/2][n] = (x[i][n], x[i + 1][n]), x [mp, n]: x as the right side.
+void interleave_rows(const bf16 *x, int mp, int n, bf16 *y) {
+  for (int i = 0; i < mp; i += 2)
+    for (int j = 0; j < n; j += 16) {
+      const bf16 *a = x + (size_t)i * n + j;
+      _mm512_storeu_si512(y + (size_t)i * n + 2 * j, pair16(_mm256_loadu_si256((const __m256i *)a), _mm256_loadu_si256((const __m256i *)(a + n))));
+    }
+}
+
+// x [m, W] -> y in bfloat16, rows m to mp zeros; sums grow by each row.
+void round_rows(const float *x, int m, int mp, bf16 *y, float *sums) {
+  for (int i = 0; i < mp; i++)
+    for (int d = 0; d < W; d += 16) {
+      const __m512 v = i < m ? _mm512_loadu_ps(x + (size_t)i * W + d) : _mm512_setzero_ps();
+      _mm256_storeu_si256((__m256i *)(y + i * W + d), round16(v));
+      accumulate(sums + d, v);
+    }
+}
+
+// y = x + more + b, rows of W.
+void add_rows(const float *x, const float *more, const float *b, int m, float *y) {
+  for (int i = 0; i < m; i++)
+    for (int d = 0; d < W; d += 16) {
+      const size_t at = (size_t)i * W + d;
+      _mm512_storeu_ps(y + at, _mm512_add_ps(_mm512_loadu_ps(x + at), _mm512_add_ps(_mm512_loadu_ps(more + at), _mm512_loadu_ps(b + d))));
+    }
+}
 
 // Gradient dn of the normalised rows -> dx, with `more` (if any) added; dgamma and dbeta grow.
 void layer_norm_backward(const float *dn, const float *hat, const float *scale, int m, const float *gamma, const float *more, float *dx, float *dgamma, float *dbeta) {
@@ -384,7 +418,6 @@ void layer_norm_backward(const float *dn, const float *hat, const float *scale, 
   }
 }
 
-inline void accumulate(float *sum, __m512 x) { _mm512_storeu_ps(sum, _mm512_add_ps(_mm512_loadu_ps(sum), x)); }
 
 }  // namespace
 
@@ -408,11 +441,7 @@ void mlp_forward(const float *x, const float *gamma, const float *beta, const fl
         _mm256_storeu_si256((__m256i *)(a + i * H + j), round16(_mm512_mul_ps(v, normal(v, &unused))));
       }
     product(a, H, p2, W, out, W, mp, W, H, false);
-    for (int i = 0; i < m; i++)
-      for (int d = 0; d < W; d += 16) {
-        const size_t at = (size_t)(t + i) * W + d;
-        _mm512_storeu_ps(y + at, _mm512_add_ps(_mm512_loadu_ps(x + at), _mm512_add_ps(_mm512_loadu_ps(out + i * W + d), _mm512_loadu_ps(b2 + d))));
-      }
+    add_rows(x + (size_t)t * W, out, b2, m, y + (size_t)t * W);
   }
   _tile_release();
 }
@@ -433,12 +462,7 @@ void mlp_backward(const float *x, const float *gamma, const float *beta, const f
   for (int t = 0; t < N; t += PANEL) {
     const int m = N - t < PANEL ? N - t : PANEL, mp = up(m, 32);
     layer_norm(x + (size_t)t * W, m, mp, gamma, beta, hat, n, scale);
-    for (int i = 0; i < mp; i++)
-      for (int d = 0; d < W; d += 16) {
-        const __m512 v = i < m ? _mm512_loadu_ps(g + (size_t)(t + i) * W + d) : _mm512_setzero_ps();
-        _mm256_storeu_si256((__m256i *)(gr + i * W + d), round16(v));
-        accumulate(db2 + d, v);
-      }
+    round_rows(g + (size_t)t * W, m, mp, gr, db2);
     transpose_rows(n, mp, nt);
     transpose_rows(gr, mp, gt);
     product(n, W, p1, H, h, H, mp, H, W, false);
@@ -497,14 +521,13 @@ void linear_backward(const float *x, const float *gamma, const float *beta, cons
     const int m = N - t < PANEL ? N - t : PANEL, mp = up(m, 32);
     rows16(x + (size_t)t * W, m, mp, gamma, beta, hat, n, scale);
     transpose_rows(n, mp, nt);
-    memcpy(gr, g + (size_t)t * M, (size_t)m * M * 2);
-    memset(gr + (size_t)m * M, 0, (size_t)(mp - m) * M * 2);
+    pad_rows(g + (size_t)t * M, m, mp, M, gr);
     for (int i = 0; i < mp; i += 2)
       for (int j = 0; j < M; j += 16) {
         const bf16 *a = gr + (size_t)i * M + j;
         accumulate(db + j, _mm512_add_ps(wide16(a), wide16(a + M)));
-        _mm512_storeu_si512(gpairs + (size_t)i * M + 2 * j, pair16(_mm256_loadu_si256((const __m256i *)a), _mm256_loadu_si256((const __m256i *)(a + M))));
       }
+    interleave_rows(gr, mp, M, gpairs);
     product(nt, mp, gpairs, M, dw, M, W, M, mp, true);
     product(gr, M, q, W, dn, W, mp, W, M, false);
     if (gamma)
@@ -524,14 +547,9 @@ void output_forward(const float *x, const bf16 *o, const float *w, const float *
   pack_transposed_float(w, W, W, p);
   for (int t = 0; t < N; t += PANEL) {
     const int m = N - t < PANEL ? N - t : PANEL, mp = up(m, 32);
-    memcpy(n, o + (size_t)t * W, (size_t)m * W * 2);
-    memset(n + m * W, 0, (mp - m) * W * 2);
+    pad_rows(o + (size_t)t * W, m, mp, W, n);
     product(n, W, p, W, out, W, mp, W, W, false);
-    for (int i = 0; i < m; i++)
-      for (int d = 0; d < W; d += 16) {
-        const size_t at = (size_t)(t + i) * W + d;
-        _mm512_storeu_ps(y + at, _mm512_add_ps(_mm512_loadu_ps(x + at), _mm512_add_ps(_mm512_loadu_ps(out + i * W + d), _mm512_loadu_ps(b + d))));
-      }
+    add_rows(x + (size_t)t * W, out, b, m, y + (size_t)t * W);
   }
   _tile_release();
 }
@@ -546,19 +564,9 @@ void output_backward(const bf16 *o, const float *w, const float *g, bf16 *d_o, f
   pack_pairs_float(w, W, W, q);
   for (int t = 0; t < N; t += PANEL) {
     const int m = N - t < PANEL ? N - t : PANEL, mp = up(m, 32);
-    memcpy(n, o + (size_t)t * W, (size_t)m * W * 2);
-    memset(n + m * W, 0, (mp - m) * W * 2);
-    for (int i = 0; i < mp; i++)
-      for (int d = 0; d < W; d += 16) {
-        const __m512 v = i < m ? _mm512_loadu_ps(g + (size_t)(t + i) * W + d) : _mm512_setzero_ps();
-        _mm256_storeu_si256((__m256i *)(gr + i * W + d), round16(v));
-        accumulate(db + d, v);
-      }
-    for (int i = 0; i < mp; i += 2)
-      for (int d = 0; d < W; d += 16) {
-        const bf16 *a = n + i * W + d;
-        _mm512_storeu_si512(npairs + i * W + 2 * d, pair16(_mm256_loadu_si256((const __m256i *)a), _mm256_loadu_si256((const __m256i *)(a + W))));
-      }
+    pad_rows(o + (size_t)t * W, m, mp, W, n);
+    round_rows(g + (size_t)t * W, m, mp, gr, db);
+    interleave_rows(n, mp, W, npairs);
     transpose_rows(gr, mp, gt);
     product(gt, mp, npairs, W, dw, W, W, W, mp, true);
     product(gr, W, q, W, out, W, mp, W, W, false);

@@ -108,7 +108,10 @@ class Noise:
 noise = None
 
 
-def compose(pool, r, L, clean=False, lang=None, allow_cut=True, p_short=0.3):
+SHORT = 0.3  # share of windows with one to three utterances alone, where a phase says no other
+
+
+def compose(pool, r, L, clean=False, lang=None, allow_cut=True, p_short=SHORT):
     """p_short: how often one to three utterances are all that is said.
 
     -> audio [L*SR], lang or None, utterances [(clip, start, end)] (times relative to the window)"""
@@ -181,7 +184,7 @@ def audible(c, a, L):
 
 
 def words_of(c):
-    return c["texts"][grammar.LANGS.index(c["lang"])].split(" ")
+    return prompts.clip_text(c, "transcribe").split(" ")
 
 
 def sequence(r, L, lang, utts, pool, phase, shift=0, prompt_size=0):
@@ -289,7 +292,7 @@ def batch(pool, vocab, ph, r, B, L, phase, offset=0, prompt_size=0):
     -> audio [B, n], ids [B, T], targets [B, T] (-1: none), spans [target|input, B, T, 2] in frames, phonemes and tokens [B, frames]"""
     xs, rows, phs, toks = [], [], [], []
     for _ in range(B):
-        x, lang, utts = compose(pool, r, L, p_short=phase.get("p_short", 0.3))
+        x, lang, utts = compose(pool, r, L, p_short=phase.get("p_short", SHORT))
         xs.append(x)
         rows.append(sequence(r, L, lang, utts, pool, phase, offset, prompt_size))
         phs.append(phone_frames(ph, utts, L))

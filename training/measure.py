@@ -8,13 +8,10 @@ Greedy decoding. The long recordings, five minutes for each language, are of sen
 import json, os, random, sys
 import numpy as np
 import torch
-import bpe, data, grammar
+import data, grammar
+from openai_whisper import load, whisper
 from scores import rate, texts, time_errors, windows, without_speech
-
-sys.path[:0] = [os.path.dirname(bpe.SRC), os.path.join(os.path.dirname(os.path.abspath(__file__)), "../scripts")]
-import whisper  # noqa: E402
-from make_golden import load  # noqa: E402
-from whisper.decoding import DecodingOptions  # noqa: E402
+from whisper.decoding import DecodingOptions
 
 AT_ONCE = 13  # windows in one call of decode()
 LONG = 300  # seconds

@@ -33,7 +33,7 @@ def segments_before(r, pool, lang, task, ts, count):
 def cut_words(r, utts, ts):
     """-> tokens of the words that the window before has heard of an utterance which this window's begin cuts."""
     c, a, _ = utts[0]
-    heard = [w for w, (_, e) in zip(c["texts"][grammar.LANGS.index(c["lang"])].split(" "), c["spans"]) if e + a <= 0.05]
+    heard = [w for w, (_, e) in zip(clip_text(c, "transcribe").split(" "), c["spans"]) if e + a <= 0.05]
     tokens = bpe.encode(" " + " ".join(heard)) if heard else []
     return [TS + round(30 / 0.02) - min(1500, round(-a / 0.02)), *tokens] if ts and tokens else tokens
 

@@ -6,11 +6,8 @@
 import json, os, subprocess, sys
 import numpy as np
 import torch
-import bpe
-
-sys.path[:0] = [os.path.dirname(bpe.SRC), os.path.join(os.path.dirname(os.path.abspath(__file__)), "../scripts")]
-import whisper  # noqa: E402
-from make_golden import load  # noqa: E402
+from openai_whisper import load, whisper
+from scores import edits, norm
 
 
 def audio(path):
@@ -19,7 +16,6 @@ def audio(path):
 
 
 def main():
-    from scores import edits, norm
     if len(sys.argv) < 2:
         sys.exit(__doc__)
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", 1)))
