@@ -426,33 +426,51 @@ napi_value encode(napi_env env, const Arguments& args) {
       });
 }
 
-// generate(engine, requests: { window, prompt, sotIndex, noSpeech, maxNewTokens, rules }[], maxRows): Promise of
-// { tokens, logprobs, noSpeechProb, ended }[].
-napi_value generate(napi_env env, const Arguments& args) {
+GenerateRequest generateRequest(napi_env env, napi_value asked) {
+  GenerateRequest request;
+  request.window = handle<Window>(env, property(env, asked, "window"));
+  request.prompt = ints(env, property(env, asked, "prompt"));
+  request.sotIndex = integer(env, property(env, asked, "sotIndex"));
+  request.noSpeech = integer(env, property(env, asked, "noSpeech"));
+  request.maxNewTokens = integer(env, property(env, asked, "maxNewTokens"));
+  request.rules = tokenRules(env, property(env, asked, "rules"));
+  return request;
+}
+
+// startGeneration(engine, maxRows): handle.
+napi_value startGeneration(napi_env env, const Arguments& args) {
   auto engine = handle<Engine>(env, args[0]);
-  auto requests = std::make_shared<std::vector<GenerateRequest>>();
-  for (napi_value asked : elements(env, args[1])) {
-    GenerateRequest request;
-    request.window = handle<Window>(env, property(env, asked, "window"));
-    request.prompt = ints(env, property(env, asked, "prompt"));
-    request.sotIndex = integer(env, property(env, asked, "sotIndex"));
-    request.noSpeech = integer(env, property(env, asked, "noSpeech"));
-    request.maxNewTokens = integer(env, property(env, asked, "maxNewTokens"));
-    request.rules = tokenRules(env, property(env, asked, "rules"));
-    requests->push_back(std::move(request));
-  }
-  const int maxRows = integer(env, args[2]);
-  auto results = std::make_shared<std::vector<Generated>>();
+  return makeHandle(env, std::make_shared<Generation>(engine->model.dims, integer(env, args[1])), 0);
+}
+
+// addRequest(generation, { window, prompt, sotIndex, noSpeech, maxNewTokens, rules }): number of the request. Not while it advances.
+napi_value addRequest(napi_env env, const Arguments& args) {
+  return numberOf(env, handle<Generation>(env, args[0])->add(generateRequest(env, args[1])));
+}
+
+// cancelRequest(generation, number). Not while it advances.
+napi_value cancelRequest(napi_env env, const Arguments& args) {
+  handle<Generation>(env, args[0])->cancel(integer(env, args[1]));
+  return undefined(env);
+}
+
+// advance(engine, generation, steps): Promise of { number, tokens, logprobs, noSpeechProb, ended }[], the requests that ended.
+napi_value advance(napi_env env, const Arguments& args) {
+  auto engine = handle<Engine>(env, args[0]);
+  auto generation = handle<Generation>(env, args[1]);
+  const int steps = integer(env, args[2]);
+  auto finished = std::make_shared<std::vector<Finished>>();
   return promise(
-      env, [=] { *results = engine->decoder->generate(*requests, maxRows); },
+      env, [=] { *finished = engine->decoder->advance(*generation, steps); },
       [=](napi_env e) {
         napi_value array;
-        check(napi_create_array_with_length(e, results->size(), &array), "make an array");
-        for (size_t i = 0; i < results->size(); i++) {
-          const Generated& row = (*results)[i];
+        check(napi_create_array_with_length(e, finished->size(), &array), "make an array");
+        for (size_t i = 0; i < finished->size(); i++) {
+          const auto& [number, row] = (*finished)[i];
           napi_value ended;
           napi_get_boolean(e, row.ended, &ended);
-          const napi_value object = objectOf(e, {{"tokens", intsOf(e, row.tokens)},
+          const napi_value object = objectOf(e, {{"number", numberOf(e, number)},
+                                                 {"tokens", intsOf(e, row.tokens)},
                                                  {"logprobs", floatsOf(e, row.logprobs)},
                                                  {"noSpeechProb", numberOf(e, row.noSpeechProb)},
                                                  {"ended", ended}});
@@ -574,7 +592,10 @@ napi_value initialize(napi_env env, napi_value exports) {
     define<pack>(env, exports, "packMatrix");
     define<openEngine>(env, exports, "open");
     define<encode>(env, exports, "encode");
-    define<generate>(env, exports, "generate");
+    define<startGeneration>(env, exports, "startGeneration");
+    define<addRequest>(env, exports, "addRequest");
+    define<cancelRequest>(env, exports, "cancelRequest");
+    define<advance>(env, exports, "advance");
     define<startRows>(env, exports, "startRows");
     define<run>(env, exports, "run");
     define<stepTop>(env, exports, "stepTop");
@@ -582,6 +603,7 @@ napi_value initialize(napi_env env, napi_value exports) {
     define<attend>(env, exports, "attend");
     define<releaseHandle<Window>>(env, exports, "releaseWindow");
     define<releaseHandle<Rows>>(env, exports, "releaseRows");
+    define<releaseHandle<Generation>>(env, exports, "releaseGeneration");
     define<releaseHandle<Engine>>(env, exports, "close");
   } catch (const std::exception& error) {
     napi_throw_error(env, nullptr, error.what());

@@ -55,6 +55,7 @@ class Rows {
 
  private:
   friend class Decoder;
+  friend class Generation;
   struct State;
   std::unique_ptr<State> state_;
 };
@@ -75,8 +76,32 @@ struct GenerateRequest {
 struct Generated {
   std::vector<int> tokens;        // without endoftext
   std::vector<float> logprobs;    // one more, for endoftext, if ended
-  float noSpeechProb;
-  bool ended;
+  float noSpeechProb = 0;
+  bool ended = false;
+};
+
+// Greedy generation that is run a few steps at a time (Decoder::advance), so that other work gets its turn between. Requests may be
+// added and cancelled whenever no step is running.
+class Generation {
+ public:
+  // At most maxRows rows run at a time; when one ends, the next request takes its place.
+  Generation(const Dimensions& dims, int maxRows);
+  ~Generation();
+  // Returns the request's number: 0, 1, 2 ...
+  int add(GenerateRequest request);
+  // Gives a request up; nothing happens if it has ended.
+  void cancel(int number);
+
+ private:
+  friend class Decoder;
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+// A request that has ended.
+struct Finished {
+  int number;
+  Generated generated;
 };
 
 struct Top {
@@ -96,8 +121,8 @@ class Decoder {
   // them.
   void run(Rows& rows, const std::vector<NewToken>& tokens, const std::vector<int>& wanted, float* logits);
 
-  // Greedy generation. At most `maxRows` rows run at a time; when one ends, the next request takes its place.
-  std::vector<Generated> generate(const std::vector<GenerateRequest>& requests, int maxRows);
+  // Runs at most `steps` steps: one token more for each running row. Returns the requests that ended in them.
+  std::vector<Finished> advance(Generation& generation, int steps);
 
   // One token for each row; then the k likeliest next ones of each, by the rules.
   // history: of each row, its new token included.

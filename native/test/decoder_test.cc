@@ -611,7 +611,7 @@ void testReorder() {
   check(ranked, "stepTop() gives the best of those logits by the rules");
 }
 
-// Plain program of generate(): one row, one token after another.
+// Plain program of greedy generation: one row, one token after another.
 Generated generatePlainly(const Toy& toy, Decoder& decoder, const GenerateRequest& request, int window) {
   const int nVocab = toy.model.dims.nVocab;
   Generated result{};
@@ -632,6 +632,21 @@ Generated generatePlainly(const Toy& toy, Decoder& decoder, const GenerateReques
     tokens.push_back(token);
   }
   return result;
+}
+
+// All requests to their ends, so many steps at a time.
+std::vector<Generated> generate(const Toy& toy, Decoder& decoder, const std::vector<GenerateRequest>& requests, int maxRows,
+                                int steps) {
+  std::vector<Generated> results(requests.size());
+  Generation generation(toy.model.dims, maxRows);
+  for (const GenerateRequest& request : requests) generation.add(request);
+  for (size_t ended = 0; ended < requests.size();) {
+    for (Finished& each : decoder.advance(generation, steps)) {
+      results[each.number] = std::move(each.generated);
+      ended++;
+    }
+  }
+  return results;
 }
 
 void testGenerate() {
@@ -663,7 +678,7 @@ void testGenerate() {
   const auto sameTokens = [](const Generated& a, const Generated& b) { return a.tokens == b.tokens && a.ended == b.ended; };
   bool right = true, alone = true;
   double error = 0;
-  const std::vector<Generated> reference = other.generate(requests, 4);
+  const std::vector<Generated> reference = generate(toy, other, requests, 4, 1000);
   for (size_t i = 0; i < requests.size(); i++) {
     right = right && sameTokens(reference[i], expected[i]) && reference[i].logprobs.size() == expected[i].logprobs.size();
     for (size_t t = 0; t < reference[i].logprobs.size() && right; t++) {
@@ -671,17 +686,37 @@ void testGenerate() {
     }
     error = std::max<double>(error, std::fabs(reference[i].noSpeechProb - expected[i].noSpeechProb));
   }
-  check(right, "generate() gives the tokens of the plain program");
-  checkBelow(error, 2e-6, "generate() probabilities against the plain program");
+  check(right, "advance() gives the tokens of the plain program");
+  checkBelow(error, 2e-6, "advance() probabilities against the plain program");
+  const auto isReference = [&](const Generated& each, size_t i) {
+    return sameTokens(each, reference[i]) && each.logprobs == reference[i].logprobs &&
+           each.noSpeechProb == reference[i].noSpeechProb;
+  };
   for (const int maxRows : {1, 3, 16, 64}) {
-    const std::vector<Generated> batch = decoder.generate(requests, maxRows);
-    for (size_t i = 0; i < requests.size(); i++) {
-      alone = alone && sameTokens(batch[i], reference[i]) && batch[i].logprobs == reference[i].logprobs &&
-              batch[i].noSpeechProb == reference[i].noSpeechProb;
+    for (const int steps : {1, 5, 1000}) {
+      const std::vector<Generated> batch = generate(toy, decoder, requests, maxRows, steps);
+      for (size_t i = 0; i < requests.size(); i++) alone = alone && isReference(batch[i], i);
     }
   }
-  check(alone, "generate() gives the same in batches of 1, 3, 4, 16 and all");
-  check(decoder.generate({}, 4).empty(), "generate() of no requests is no results");
+  check(alone, "advance() gives the same with 1, 3, 4, 16 and all rows, 1, 5 and all steps at a time");
+
+  Generation generation(toy.model.dims, 4);
+  check(decoder.advance(generation, 5).empty(), "advance() of no requests is no results");
+  // Requests come one a step, every third is cancelled two steps later: the others are as they were.
+  std::vector<bool> done(requests.size());
+  bool joined = true;
+  for (size_t step = 0; step < 600; step++) {
+    if (step < requests.size()) joined = joined && generation.add(requests[step]) == static_cast<int>(step);
+    if (step >= 2 && step - 2 < requests.size() && (step - 2) % 3 == 0) generation.cancel(static_cast<int>(step) - 2);
+    for (const Finished& each : decoder.advance(generation, 1)) {
+      joined = joined && isReference(each.generated, each.number) && !done[each.number];
+      done[each.number] = true;
+    }
+  }
+  bool complete = true;
+  for (size_t i = 0; i < requests.size(); i++) complete = complete && (done[i] || i % 3 == 0);
+  check(joined && complete, "advance() gives the same to requests that join others under way, some of which are cancelled");
+  check(!done[3], "cancel() gives a request up that is under way");
 }
 
 void testLimits() {

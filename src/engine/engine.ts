@@ -52,6 +52,32 @@ export interface Generated {
   readonly stop: "eot" | "length";
 }
 
+/** Called with each row as it ends: its index among the requests, and what it gave. */
+export type OnGenerated = (index: number, generated: Generated) => void;
+
+/**
+ * Greedy generation that is run a few tokens at a time, so that other calls get their turn between, rows are known as they end, and
+ * those that nobody waits for any more are given up. The audio states it was made of must live until it is disposed.
+ */
+export interface Generation {
+  /** Rows that have neither ended nor been cancelled. */
+  readonly rows: number;
+  /**
+   * Adds rows to those under way, where the engine can.
+   * @returns index of the first; the others count on from it
+   */
+  add?(audio: AudioState, requests: readonly GenerateRequest[]): number;
+  /**
+   * Generates at most `steps` tokens of each row. Not to be called again before it has been answered.
+   * @returns the rows that ended
+   */
+  advance(steps: number): Promise<readonly { readonly index: number; readonly generated: Generated }[]>;
+  /** Gives a row up: it is not among the results of the next `advance`. Nothing happens if it has ended. */
+  cancel(index: number): void;
+  /** Frees the memory; safe to call twice. */
+  dispose(): void;
+}
+
 /** One token sequence of the general path. */
 export interface DecoderRow {
   /** Index of the window in the audio state. Every window has the same number of rows, and they lie together. */
@@ -108,6 +134,13 @@ export interface DecoderState {
   dispose(): void;
 }
 
+export interface EncodeOptions {
+  /** Also give the encoder's output, which decoding does not need. */
+  readonly keepFeatures?: boolean;
+  /** Called with the number of windows that are done, at the latest before the call is answered. */
+  readonly onEncoded?: ((windows: number) => void) | undefined;
+}
+
 export interface Engine {
   readonly dimensions: ModelDimensions;
   /** "cpu", "reference" ... */
@@ -123,10 +156,9 @@ export interface Engine {
   /**
    * Encodes windows.
    * @param mel log-Mel [batch, nMels, 2 * nAudioCtx]; not modified
-   * @param options `keepFeatures`: also give the encoder's output, which decoding does not need
    * @throws {ShapeError} for other dims
    */
-  encode(mel: Tensor, options?: { keepFeatures?: boolean }): Promise<AudioState>;
+  encode(mel: Tensor, options?: EncodeOptions): Promise<AudioState>;
 
   /**
    * Encodes windows from their samples: as `encode` of `logMelWindow` of each. Engines have it that compute log-Mel spectrograms faster
@@ -134,7 +166,7 @@ export interface Engine {
    * @param windows mono samples at 16 kHz, each at most a window long
    * @throws {RangeError} for longer ones
    */
-  encodeSamples?(windows: readonly Float32Array[]): Promise<AudioState>;
+  encodeSamples?(windows: readonly Float32Array[], options?: Pick<EncodeOptions, "onEncoded">): Promise<AudioState>;
 
   /**
    * Windows of several states as one state, so that what several callers have encoded is decoded together. It is a view: nothing
@@ -149,9 +181,13 @@ export interface Engine {
   /**
    * Greedy generation for all rows in one call, rules applied on the device: the hot path. A row's result does not depend
    * on its batch mates.
+   * @param onGenerated called once for each row, before the call is answered
    * @returns one result a request, in order
    */
-  generate(audio: AudioState, requests: readonly GenerateRequest[]): Promise<Generated[]>;
+  generate(audio: AudioState, requests: readonly GenerateRequest[], onGenerated?: OnGenerated): Promise<Generated[]>;
+
+  /** Begins what `generate` does in one call. Engines have it that would otherwise keep other calls waiting. */
+  startGeneration?(audio: AudioState, requests: readonly GenerateRequest[]): Generation;
 
   /**
    * The general path, for whatever wants the logits: detection, beams, sampling.

@@ -15,12 +15,15 @@ import type {
   AudioWindowRef,
   DecoderRow,
   DecoderState,
+  EncodeOptions,
   Engine,
   Generated,
   GenerateRequest,
+  OnGenerated,
   RankedTokens,
   RankRequest,
 } from "../engine.ts";
+import { reportAll } from "../generation.ts";
 import { KeptAudio, ownAudio, ownDecoder } from "../kept-audio.ts";
 import { packHistory } from "../token-rules.ts";
 import { DecoderRuns, type RunRows } from "./decoder-runs.ts";
@@ -191,20 +194,27 @@ class CudaEngine implements Engine {
     if (this.#disposed) throw new Error("Cannot use an engine after its dispose()");
   }
 
-  async encode(mel: Tensor, options: { keepFeatures?: boolean } = {}): Promise<AudioState> {
+  async encode(mel: Tensor, options: EncodeOptions = {}): Promise<AudioState> {
     this.#check();
     assertShape("mel", mel, ["batch", this.dimensions.nMels, windowFrames(this.dimensions)]);
-    return this.#encode(mel.dims[0], () => this.#encoder.encodeMel(mel, options.keepFeatures ?? false));
+    const state = await this.#encode(mel.dims[0], () => this.#encoder.encodeMel(mel, options.keepFeatures ?? false));
+    options.onEncoded?.(state.batch);
+    return state;
   }
 
-  async encodeSamples(windows: readonly Float32Array[]): Promise<AudioState> {
+  async encodeSamples(
+    windows: readonly Float32Array[],
+    options: Pick<EncodeOptions, "onEncoded"> = {},
+  ): Promise<AudioState> {
     this.#check();
     const most = this.#encoder.windowSamples;
     const tooLong = windows.find(({ length }) => length > most);
     if (tooLong !== undefined) {
       throw new RangeError(`Cannot encode a window of ${tooLong.length} samples, expected at most ${most}`);
     }
-    return this.#encode(windows.length, () => this.#encoder.encodeSamples(windows));
+    const state = await this.#encode(windows.length, () => this.#encoder.encodeSamples(windows));
+    options.onEncoded?.(state.batch);
+    return state;
   }
 
   async #encode(batch: number, ask: () => Promise<EncodedWindows>): Promise<AudioState> {
@@ -234,7 +244,11 @@ class CudaEngine implements Engine {
     return KeptAudio.combine(this, parts);
   }
 
-  async generate(audio: AudioState, requests: readonly GenerateRequest[]): Promise<Generated[]> {
+  async generate(
+    audio: AudioState,
+    requests: readonly GenerateRequest[],
+    onGenerated?: OnGenerated,
+  ): Promise<Generated[]> {
     const state = this.#audio(audio);
     checkRequests(requests, state.batch, this.dimensions);
     if (requests.length === 0) return [];
@@ -247,7 +261,7 @@ class CudaEngine implements Engine {
           throw inWords(error);
         });
         this.#check();
-        return results;
+        return reportAll(results, onGenerated);
       },
     );
   }

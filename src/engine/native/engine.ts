@@ -15,9 +15,12 @@ import type {
   AudioWindowRef,
   DecoderRow,
   DecoderState,
+  EncodeOptions,
   Engine,
   Generated,
   GenerateRequest,
+  Generation,
+  OnGenerated,
   RankedTokens,
   RankRequest,
 } from "../engine.ts";
@@ -25,15 +28,17 @@ import { processorBatchSize } from "../batch-size.ts";
 import { KeptAudio, ownAudio, ownDecoder } from "../kept-audio.ts";
 import { PackedFile } from "../packed-file.ts";
 import { packHistory } from "../token-rules.ts";
+import { runToEnd } from "../generation.ts";
+import { NativeGeneration } from "./generation.ts";
 import { packRules } from "./rules.ts";
-import type { EngineHandle, Kernels, RowsHandle, WindowHandle } from "./kernels.ts";
+import type { EngineHandle, Kernels, NativeRequest, RowsHandle, WindowHandle } from "./kernels.ts";
 import { addParts, dimensionsOf, LAYOUT_VERSION } from "./layout.ts";
 
 /**
  * Rows that are generated side by side; when one ends, the next request takes its place. Weights are read once for all of them,
- * but each has caches of its own to read.
+ * but each has caches of its own to read. More than a batch, so that rows of another caller join one that is under way.
  */
-const MAX_ROWS = 16;
+const MAX_ROWS = 32;
 
 /**
  * Packs the weights if the cache has no file of them, and maps them.
@@ -118,7 +123,7 @@ class NativeEngine implements Engine {
     if (this.#disposed) throw new Error("Cannot use an engine after its dispose()");
   }
 
-  async encode(mel: Tensor, options: { keepFeatures?: boolean } = {}): Promise<AudioState> {
+  async encode(mel: Tensor, options: EncodeOptions = {}): Promise<AudioState> {
     this.#check();
     const { nMels, nAudioCtx, nAudioState } = this.dimensions;
     const frames = windowFrames(this.dimensions);
@@ -135,6 +140,7 @@ class NativeEngine implements Engine {
         const encoded = await this.#queue(() => this.#kernels.encode(this.#handle, own, keepFeatures));
         windows.push(encoded.window);
         if (encoded.features !== null) features?.set(encoded.features, i * nAudioCtx * nAudioState);
+        options.onEncoded?.(i + 1);
       }
     } catch (error) {
       release();
@@ -150,24 +156,33 @@ class NativeEngine implements Engine {
     return KeptAudio.combine(this, parts);
   }
 
-  async generate(audio: AudioState, requests: readonly GenerateRequest[]): Promise<Generated[]> {
+  async generate(
+    audio: AudioState,
+    requests: readonly GenerateRequest[],
+    onGenerated?: OnGenerated,
+  ): Promise<Generated[]> {
+    return runToEnd(this.startGeneration(audio, requests), requests.length, onGenerated);
+  }
+
+  startGeneration(audio: AudioState, requests: readonly GenerateRequest[]): Generation {
+    const generation = new NativeGeneration(this.#kernels, this.#kernels.startGeneration(this.#handle, MAX_ROWS), {
+      requestsOf: (state, asked) => this.#requests(state, asked),
+      advance: (handle, steps) => this.#queue(() => this.#kernels.advance(this.#handle, handle, steps)),
+    });
+    generation.add(audio, requests);
+    return generation;
+  }
+
+  #requests(audio: AudioState, requests: readonly GenerateRequest[]): NativeRequest[] {
     const state = this.#audio(audio);
     checkRequests(requests, state.batch, this.dimensions);
-    if (requests.length === 0) return [];
-    const rows = requests.map(({ window, prompt, sotIndex, noSpeech, maxNewTokens, rules }) => ({
+    return requests.map(({ window, prompt, sotIndex, noSpeech, maxNewTokens, rules }) => ({
       window: state.window(window),
       prompt: Int32Array.from(prompt),
       sotIndex,
       noSpeech,
       maxNewTokens,
       rules: packRules(rules),
-    }));
-    const generated = await this.#queue(() => this.#kernels.generate(this.#handle, rows, MAX_ROWS));
-    return generated.map(({ tokens, logprobs, noSpeechProb, ended }) => ({
-      tokens,
-      tokenLogprobs: logprobs,
-      noSpeechProb,
-      stop: ended ? "eot" : "length",
     }));
   }
 

@@ -11,6 +11,7 @@ interface Handle<Kind extends string> {
 export type EngineHandle = Handle<"engine">;
 export type WindowHandle = Handle<"window">;
 export type RowsHandle = Handle<"rows">;
+export type GenerationHandle = Handle<"generation">;
 
 /** `TokenRules` as the addon reads it (native/addon.cc). */
 export type PackedRules = Int32Array;
@@ -24,7 +25,10 @@ export interface NativeRequest {
   readonly rules: PackedRules;
 }
 
+/** A request that has ended. */
 export interface NativeGenerated {
+  /** As `addRequest` gave it. */
+  readonly number: number;
   readonly tokens: Int32Array;
   readonly logprobs: Float32Array;
   readonly noSpeechProb: number;
@@ -47,7 +51,11 @@ export interface Kernels {
     mel: Float32Array,
     keepFeatures: boolean,
   ): Promise<{ window: WindowHandle; features: Float32Array | null }>;
-  generate(engine: EngineHandle, requests: readonly NativeRequest[], maxRows: number): Promise<NativeGenerated[]>;
+  startGeneration(engine: EngineHandle, maxRows: number): GenerationHandle;
+  /** Not while the generation advances, as `cancelRequest`. */
+  addRequest(generation: GenerationHandle, request: NativeRequest): number;
+  cancelRequest(generation: GenerationHandle, number: number): void;
+  advance(engine: EngineHandle, generation: GenerationHandle, steps: number): Promise<NativeGenerated[]>;
   startRows(engine: EngineHandle, windows: readonly WindowHandle[]): RowsHandle;
   run(
     engine: EngineHandle,
@@ -75,6 +83,7 @@ export interface Kernels {
   ): Promise<{ scores: Float32Array; tokenProbs: Float32Array }>;
   releaseWindow(window: WindowHandle): void;
   releaseRows(rows: RowsHandle): void;
+  releaseGeneration(generation: GenerationHandle): void;
   close(engine: EngineHandle): void;
 }
 

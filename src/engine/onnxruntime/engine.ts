@@ -13,18 +13,23 @@ import type {
   AudioWindowRef,
   DecoderRow,
   DecoderState,
+  EncodeOptions,
   Engine,
   Generated,
   GenerateRequest,
+  Generation,
+  OnGenerated,
   RankedTokens,
   RankRequest,
 } from "../engine.ts";
 import { checkAttend, checkCombine, checkRank, checkReorder, checkRequests, checkRows, checkStep } from "../checks.ts";
 import { processorBatchSize } from "../batch-size.ts";
+import { runToEnd } from "../generation.ts";
 import { KeptAudio, ownAudio, ownDecoder } from "../kept-audio.ts";
 import { decoderGraph } from "./decoder-graph.ts";
 import { encoderGraph } from "./encoder-graph.ts";
 import { EngineWorker } from "./engine-worker.ts";
+import { OnnxGeneration } from "./generation.ts";
 import type { WorkerSetup } from "./protocol.ts";
 import { Weights } from "./weights.ts";
 
@@ -131,13 +136,14 @@ class OnnxEngine implements Engine {
     return this.#narrow.slice(0, count);
   }
 
-  async encode(mel: Tensor, options: { keepFeatures?: boolean } = {}): Promise<AudioState> {
+  async encode(mel: Tensor, options: EncodeOptions = {}): Promise<AudioState> {
     const { nMels, nAudioCtx, nAudioState } = this.dimensions;
     const frames = windowFrames(this.dimensions);
     assertShape("mel", mel, ["batch", nMels, frames]);
     const batch = mel.dims[0];
     const workers = this.#workersFor(batch);
     const places: Place[] = [];
+    let encoded = 0;
     const calls = workers.map(async (worker, w) => {
       const from = Math.floor((batch * w) / workers.length);
       const to = Math.floor((batch * (w + 1)) / workers.length);
@@ -145,7 +151,10 @@ class OnnxEngine implements Engine {
       windows.forEach((handle, i) => (places[from + i] = { worker, handle }));
       const part = mel.data.slice(from * nMels * frames, to * nMels * frames);
       const keepFeatures = options.keepFeatures ?? false;
-      return worker.call("encode", { windows, mel: part, keepFeatures }, [part.buffer]);
+      const answer = await worker.call("encode", { windows, mel: part, keepFeatures }, [part.buffer]);
+      encoded += to - from;
+      options.onEncoded?.(encoded);
+      return answer;
     });
     const parts = await Promise.all(calls);
     const release = (): void => {
@@ -170,19 +179,25 @@ class OnnxEngine implements Engine {
     return KeptAudio.combine(this, parts);
   }
 
-  async generate(audio: AudioState, requests: readonly GenerateRequest[]): Promise<Generated[]> {
+  async generate(
+    audio: AudioState,
+    requests: readonly GenerateRequest[],
+    onGenerated?: OnGenerated,
+  ): Promise<Generated[]> {
+    return runToEnd(this.startGeneration(audio, requests), requests.length, onGenerated);
+  }
+
+  startGeneration(audio: AudioState, requests: readonly GenerateRequest[]): Generation {
     const state = this.#audio(audio);
     checkRequests(requests, state.batch, this.dimensions);
-    const results = new Array<Generated>(requests.length);
     const parts = byWorker(requests, (request) => state.window(request.window));
-    await Promise.all(
-      [...parts].map(async ([worker, rows]) => {
-        const local = rows.map(({ index, handle }) => ({ ...requests[index], window: handle }));
-        const generated = await worker.call("generate", { requests: local });
-        rows.forEach(({ index }, i) => (results[index] = generated[i]));
-      }),
+    return new OnnxGeneration(
+      [...parts].map(([worker, rows]) => ({
+        worker,
+        indices: rows.map(({ index }) => index),
+        requests: rows.map(({ index, handle }) => ({ ...requests[index], window: handle })),
+      })),
     );
-    return results;
   }
 
   async startDecoder(

@@ -22,7 +22,12 @@ export interface WorkerCalls {
     result: { features: Float32Array | null };
   };
   /** `window` of a request is a handle here. */
-  generate: { arguments: { requests: GenerateRequest[] }; result: Generated[] };
+  startGeneration: { arguments: { generation: number; requests: GenerateRequest[] }; result: null };
+  advance: {
+    arguments: { generation: number; steps: number };
+    result: { index: number; generated: Generated }[];
+  };
+  cancel: { arguments: { generation: number; index: number }; result: null };
   startDecoder: {
     arguments: { decoder: number; windows: number[]; prompts: number[][]; at: number[] };
     result: Float32Array;
@@ -35,6 +40,7 @@ export interface WorkerCalls {
     arguments: { requests: AttendRequest[]; heads: [layer: number, head: number][] };
     result: { scores: Float32Array; tokenProbs: Float32Array }[];
   };
+  /** `decoders`: handles of decoder states and of generations. */
   release: { arguments: { windows: number[]; decoders: number[] }; result: null };
 }
 

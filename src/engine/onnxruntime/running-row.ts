@@ -11,11 +11,13 @@ export interface RunningRow {
   readonly tokens: number[];
   readonly logprobs: number[];
   noSpeechProb: number;
+  /** Nobody waits for it any more. */
+  isCancelled: boolean;
 }
 
-/** Ended by itself, or at its limit. */
-export function isFinished({ tokens, request }: RunningRow): boolean {
-  return tokens.length >= request.maxNewTokens || tokens.at(-1) === request.rules.eot;
+/** Ended by itself, at its limit, or given up. */
+export function isFinished({ tokens, request, isCancelled }: RunningRow): boolean {
+  return isCancelled || tokens.length >= request.maxNewTokens || tokens.at(-1) === request.rules.eot;
 }
 
 /** Adds what a run generated to its rows; turns after a row's end are dropped. */

@@ -15,12 +15,6 @@ import type { WorkerSetup } from "./protocol.ts";
 import { ruleMasks, type RuleMasks } from "./rule-masks.ts";
 import { collect, finish, isFinished, type RunningRow } from "./running-row.ts";
 
-/**
- * Tokens that a batch generates before finished rows leave it. Longer wastes work on finished rows, shorter copies caches
- * more often; a batch of one runs to its end.
- */
-const TURNS_BETWEEN_COMPACTIONS = 24;
-
 /** A batch is packed anew when at most this share of its rows is still running. */
 const COMPACT_BELOW = 0.75;
 
@@ -33,6 +27,20 @@ interface DecoderBatch {
   past: Feeds;
 }
 
+/** Rows with prompts of one length, in one batch. */
+interface GenerationGroup {
+  /** A request of the group: in what all have in common. */
+  readonly common: GenerateRequest;
+  running: readonly RunningRow[];
+  masks: RuleMasks;
+  cross: Feeds;
+  past: Feeds;
+  state: Feeds;
+  /** What is read next, of each row. */
+  tokens: readonly (readonly number[])[];
+  hasBegun: boolean;
+}
+
 export class Sessions {
   readonly #runtime: Runtime;
   readonly #setup: WorkerSetup;
@@ -40,6 +48,7 @@ export class Sessions {
   readonly #selfPorts: Port[];
   readonly #windows = new Map<number, Feeds>();
   readonly #decoders = new Map<number, DecoderBatch>();
+  readonly #generations = new Map<number, readonly GenerationGroup[]>();
   #stopped = false;
   #encoder: Promise<ort.InferenceSession> | null = null;
   #decoder: Promise<ort.InferenceSession> | null = null;
@@ -97,7 +106,10 @@ export class Sessions {
 
   release(windows: readonly number[], decoders: readonly number[]): void {
     for (const handle of windows) this.#windows.delete(handle);
-    for (const handle of decoders) this.#decoders.delete(handle);
+    for (const handle of decoders) {
+      this.#decoders.delete(handle);
+      this.#generations.delete(handle);
+    }
   }
 
   async startDecoder(
@@ -301,97 +313,118 @@ export class Sessions {
     };
   }
 
-  async generate(requests: readonly GenerateRequest[]): Promise<Generated[]> {
-    const results = new Array<Generated>(requests.length);
-    const groups = new Map<string, number[]>();
-    requests.forEach(({ prompt, sotIndex, noSpeech, rules }, i) => {
+  /** Rows whose prompts are of one length go together. */
+  startGeneration(handle: number, requests: readonly GenerateRequest[]): void {
+    const groups = new Map<string, RunningRow[]>();
+    for (const [index, request] of requests.entries()) {
+      const { prompt, sotIndex, noSpeech, rules } = request;
       const key = [prompt.length, sotIndex, noSpeech, rules.eot, rules.timestampBegin].join(" ");
-      groups.set(key, [...(groups.get(key) ?? []), i]);
-    });
-    for (const indices of groups.values()) {
-      const rows = indices.map((index) => ({
-        index,
-        request: requests[index],
-        tokens: [],
-        logprobs: [],
-        noSpeechProb: 0,
-      }));
-      for (const row of await this.#generateGroup(rows)) results[row.index] = finish(row);
+      const row = { index, request, tokens: [], logprobs: [], noSpeechProb: 0, isCancelled: false };
+      groups.set(key, [...(groups.get(key) ?? []), row]);
     }
-    return results;
+    this.#generations.set(
+      handle,
+      [...groups.values()].map((rows) => this.#startGroup(rows)),
+    );
   }
 
-  /** Rows with prompts of one length, in one batch. */
-  async #generateGroup(group: RunningRow[]): Promise<RunningRow[]> {
+  /** Adds at most `steps` tokens to each row; gives those that ended. */
+  async advance(handle: number, steps: number): Promise<{ index: number; generated: Generated }[]> {
+    const ended: { index: number; generated: Generated }[] = [];
+    for (const group of this.#generations.get(handle) ?? []) {
+      if (group.running.length === 0) continue;
+      for (const row of await this.#advanceGroup(group, steps)) {
+        if (!row.isCancelled) ended.push({ index: row.index, generated: finish(row) });
+      }
+    }
+    return ended;
+  }
+
+  cancel(handle: number, index: number): void {
+    for (const group of this.#generations.get(handle) ?? []) {
+      for (const row of group.running) if (row.index === index) row.isCancelled = true;
+    }
+  }
+
+  #startGroup(running: RunningRow[]): GenerationGroup {
+    const windows = running.map(({ request }) => request.window);
+    return {
+      common: running[0].request,
+      running,
+      masks: this.#masksOf(running),
+      cross: this.#cross(windows),
+      past: this.#emptyPast(running.length),
+      state: this.#initialState(running.length, true),
+      tokens: running.map(({ request }) => [...request.prompt]),
+      hasBegun: false,
+    };
+  }
+
+  #masksOf(rows: readonly RunningRow[]): RuleMasks {
+    return ruleMasks(
+      rows.map(({ request }) => request.rules),
+      this.#setup.dimensions.nVocab,
+    );
+  }
+
+  async #advanceGroup(group: GenerationGroup, steps: number): Promise<RunningRow[]> {
     const session = await (this.#decoder ??= this.#session(this.#setup.decoder));
     const { nVocab } = this.#setup.dimensions;
-    const [{ request: common }] = group; // in what the key of the group holds
-    let running = group;
-    let cross = this.#cross(running.map(({ request }) => request.window));
-    let past = this.#emptyPast(running.length);
-    let state = this.#initialState(running.length, true);
-    const masksOf = (rows: readonly RunningRow[]): RuleMasks =>
-      ruleMasks(
-        rows.map(({ request }) => request.rules),
-        nVocab,
-      );
-    let masks = masksOf(running);
-    let tokens = running.map(({ request }) => [...request.prompt]);
-    let begin = true;
-
-    while (running.length > 0) {
-      // At least one turn, for the no-speech probability of rows that want no token.
-      const left = Math.max(
-        1,
-        ...running.map(({ request, tokens: generated }) => request.maxNewTokens - generated.length),
-      );
-      const turns = running.length === 1 ? left : Math.min(left, TURNS_BETWEEN_COMPACTIONS);
-      const mask = (data: Float32Array): ort.Tensor => new this.#runtime.Tensor("float32", data, [masks.rows, nVocab]);
-      const length = tokens[0].length;
-      const select = begin ? [common.sotIndex, length - 1] : [0];
-      const fetches = ["generated", "logprobs", "noSpeechProb"];
-      if (turns < left) {
-        fetches.push(...ROW_STATE.map(({ name }) => `new_${name}`));
-        fetches.push(...this.#selfPorts.map(({ name }) => `present_${name}`));
-      }
-      const outputs = await this.#run(
-        session,
-        {
-          turns: this.#ints([turns], []),
-          tokens: this.#ints(tokens.flat(), [running.length, length]),
-          select: this.#ints(select, [select.length]),
-          firstMask: mask(begin ? masks.first : masks.later),
-          mask: mask(masks.later),
-          timestampRules: this.#bools(
-            running.map(({ request }) => request.rules.timestamps !== null),
-            [running.length],
-          ),
-          eot: this.#ints([common.rules.eot], []),
-          timestampBegin: this.#ints([common.rules.timestampBegin], []),
-          noSpeech: this.#ints([common.noSpeech], []),
-          ...state,
-          ...past,
-          ...cross,
-        },
-        fetches,
-      );
-      collect(running, outputs, begin);
-      begin = false;
-
-      const going = running.flatMap((row, i) => (isFinished(row) ? [] : [i]));
-      if (going.length === 0 || turns === left) break;
-      state = Object.fromEntries(ROW_STATE.map(({ name }) => [name, outputs[`new_${name}`]]));
-      past = this.#pastOf(outputs);
-      if (going.length <= running.length * COMPACT_BELOW) {
-        running = going.map((i) => running[i]);
-        masks = masksOf(running);
-        const { begin: scalar, ...perRow } = state;
-        state = { begin: scalar, ...this.#takeEach(perRow, going) };
-        past = this.#takeEach(past, going);
-        cross = this.#takeEach(cross, going);
-      }
-      tokens = running.map((row) => [row.tokens.at(-1) ?? common.rules.eot]);
+    const { common, running, masks, tokens } = group;
+    // At least one step, for the no-speech probability of rows that want no token.
+    const left = Math.max(1, ...running.map((row) => row.request.maxNewTokens - row.tokens.length));
+    const turns = Math.min(left, steps);
+    const mask = (data: Float32Array): ort.Tensor => new this.#runtime.Tensor("float32", data, [masks.rows, nVocab]);
+    const length = tokens[0].length;
+    const begin = !group.hasBegun;
+    const select = begin ? [common.sotIndex, length - 1] : [0];
+    const fetches = ["generated", "logprobs", "noSpeechProb"];
+    if (turns < left) {
+      fetches.push(...ROW_STATE.map(({ name }) => `new_${name}`));
+      fetches.push(...this.#selfPorts.map(({ name }) => `present_${name}`));
     }
-    return group;
+    const outputs = await this.#run(
+      session,
+      {
+        turns: this.#ints([turns], []),
+        tokens: this.#ints(tokens.flat(), [running.length, length]),
+        select: this.#ints(select, [select.length]),
+        firstMask: mask(begin ? masks.first : masks.later),
+        mask: mask(masks.later),
+        timestampRules: this.#bools(
+          running.map(({ request }) => request.rules.timestamps !== null),
+          [running.length],
+        ),
+        eot: this.#ints([common.rules.eot], []),
+        timestampBegin: this.#ints([common.rules.timestampBegin], []),
+        noSpeech: this.#ints([common.noSpeech], []),
+        ...group.state,
+        ...group.past,
+        ...group.cross,
+      },
+      fetches,
+    );
+    // Rows that had ended before stay in the batch until enough have; they are not reported again.
+    const wereGoing = running.filter((row) => !group.hasBegun || !isFinished(row));
+    collect(running, outputs, begin);
+    group.hasBegun = true;
+
+    const going = running.flatMap((row, i) => (isFinished(row) ? [] : [i]));
+    if (going.length === 0 || turns === left) {
+      group.running = [];
+      return wereGoing;
+    }
+    group.state = Object.fromEntries(ROW_STATE.map(({ name }) => [name, outputs[`new_${name}`]]));
+    group.past = this.#pastOf(outputs);
+    if (going.length <= running.length * COMPACT_BELOW) {
+      group.running = going.map((i) => running[i]);
+      group.masks = this.#masksOf(group.running);
+      const { begin: scalar, ...perRow } = group.state;
+      group.state = { begin: scalar, ...this.#takeEach(perRow, going) };
+      group.past = this.#takeEach(group.past, going);
+      group.cross = this.#takeEach(group.cross, going);
+    }
+    group.tokens = group.running.map((row) => [row.tokens.at(-1) ?? common.rules.eot]);
+    return wereGoing.filter(isFinished);
   }
 }

@@ -15,7 +15,15 @@ type Handlers = { [N in CallName]: (a: WorkerCalls[N]["arguments"]) => Promise<W
 
 const handlers: Handlers = {
   encode: async (a) => ({ features: await sessions.encode(a.windows, a.mel, a.keepFeatures) }),
-  generate: (a) => sessions.generate(a.requests),
+  startGeneration: async (a) => {
+    sessions.startGeneration(a.generation, a.requests);
+    return null;
+  },
+  advance: (a) => sessions.advance(a.generation, a.steps),
+  cancel: async (a) => {
+    sessions.cancel(a.generation, a.index);
+    return null;
+  },
   startDecoder: (a) => sessions.startDecoder(a.decoder, a.windows, a.prompts, a.at),
   step: (a) => sessions.step(a.decoder, a.tokens),
   stepRanked: (a) => sessions.stepRanked(a.decoder, a.request),

@@ -24,9 +24,12 @@ import type {
   AudioWindowRef,
   DecoderRow,
   DecoderState,
+  EncodeOptions,
   Engine,
   Generated,
   GenerateRequest,
+  Generation,
+  OnGenerated,
   RankedTokens,
   RankRequest,
 } from "../engine.ts";
@@ -34,6 +37,7 @@ import { applyTokenRules, argmax, logSumExp } from "../token-rules.ts";
 import { rankRows } from "../token-scores.ts";
 import { checkAttend, checkCombine, checkRank, checkReorder, checkRequests, checkRows, checkStep } from "../checks.ts";
 import { processorBatchSize } from "../batch-size.ts";
+import { runToEnd } from "../generation.ts";
 import { KeptAudio, ownAudio, ownDecoder } from "../kept-audio.ts";
 import { ReferenceOps } from "./ops.ts";
 
@@ -83,7 +87,7 @@ export class ReferenceEngine implements Engine {
     this.batchSize = processorBatchSize(dimensions, this.parallelism);
   }
 
-  async encode(mel: Tensor, options: { keepFeatures?: boolean } = {}): Promise<AudioState> {
+  async encode(mel: Tensor, options: EncodeOptions = {}): Promise<AudioState> {
     this.check();
     assertShape("mel", mel, ["batch", this.dimensions.nMels, windowFrames(this.dimensions)]);
     const ops = new ReferenceOps(this.dimensions, this.parameters);
@@ -92,6 +96,7 @@ export class ReferenceEngine implements Engine {
     const windows = Array.from({ length: mel.dims[0] }, (_, window): WindowCaches =>
       caches.map((cache) => cache.map((part) => pick(part, [window]))),
     );
+    options.onEncoded?.(windows.length);
     return KeptAudio.of(this, windows, options.keepFeatures === true ? features : null, () => {});
   }
 
@@ -101,13 +106,46 @@ export class ReferenceEngine implements Engine {
     return KeptAudio.combine(this, parts);
   }
 
-  async generate(audio: AudioState, requests: readonly GenerateRequest[]): Promise<Generated[]> {
-    const state = this.audio(audio);
-    checkRequests(requests, audio.batch, this.dimensions);
-    return requests.map((request) => this.generateOne(state, request));
+  async generate(
+    audio: AudioState,
+    requests: readonly GenerateRequest[],
+    onGenerated?: OnGenerated,
+  ): Promise<Generated[]> {
+    return runToEnd(this.startGeneration(audio, requests), requests.length, onGenerated);
   }
 
-  private generateOne(audio: KeptAudio<WindowCaches>, request: GenerateRequest): Generated {
+  startGeneration(audio: AudioState, requests: readonly GenerateRequest[]): Generation {
+    const state = this.audio(audio);
+    checkRequests(requests, audio.batch, this.dimensions);
+    const rows = new Map(requests.map((request, index) => [index, this.generateOne(state, request)]));
+    return {
+      get rows(): number {
+        return rows.size;
+      },
+      advance: async (steps) => {
+        this.check();
+        // One row after another: a row's steps are not cheaper beside others'.
+        for (const [index, row] of rows) {
+          for (let step = 0; step < steps; step++) {
+            const { done, value } = row.next();
+            if (done !== true) continue;
+            rows.delete(index);
+            return [{ index, generated: value }];
+          }
+          return [];
+        }
+        return [];
+      },
+      cancel: (index) => void rows.delete(index),
+      dispose: () => rows.clear(),
+    };
+  }
+
+  /** A token at each turn. */
+  private *generateOne(
+    audio: KeptAudio<WindowCaches>,
+    request: GenerateRequest,
+  ): Generator<undefined, Generated, undefined> {
     const { window, prompt, sotIndex, noSpeech, rules, maxNewTokens } = request;
     const { state, hidden } = this.prefill(audio, [request], [window]);
     const atSot = this.logits(hidden, [sotIndex]);
@@ -127,6 +165,7 @@ export class ReferenceEngine implements Engine {
       }
       tokens.push(token);
       if (tokens.length < maxNewTokens) logits = this.advance(state, [token]);
+      yield;
     }
     return { tokens: Int32Array.from(tokens), tokenLogprobs: Float32Array.from(tokenLogprobs), noSpeechProb, stop };
   }
