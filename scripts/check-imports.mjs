@@ -38,7 +38,7 @@ export const FOLDERS = [
 
   {
     name: "scheduling",
-    imports: ["model", "engine/engine.ts", "engine/checks.ts", "engine/kept-audio.ts"],
+    imports: ["model", "engine/engine.ts", "engine/checks.ts", "engine/generation.ts", "engine/kept-audio.ts"],
     portable: [],
   },
 

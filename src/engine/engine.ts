@@ -57,7 +57,7 @@ export type OnGenerated = (index: number, generated: Generated) => void;
 
 /**
  * Greedy generation that is run a few tokens at a time, so that other calls get their turn between, rows are known as they end, and
- * those that nobody waits for any more are given up. The audio states it was made of must live until it is disposed.
+ * those that nobody waits for any more are given up. The audio state of a row must live until the row has ended.
  */
 export interface Generation {
   /** Rows that have neither ended nor been cancelled. */

@@ -1,5 +1,5 @@
 /** What one client of the scheduler has had, and what it waits for. Plain data: engine-scheduler.ts decides over it. */
-import type { DecoderRow, Generated, GenerateRequest } from "../engine/engine.ts";
+import type { DecoderRow, Generated, GenerateRequest, OnGenerated } from "../engine/engine.ts";
 import type { Tensor } from "../tensor/index.ts";
 import type { AudioView, EncodedWindow } from "./audio-view.ts";
 
@@ -18,6 +18,9 @@ export type WindowInputs = { readonly mel: Tensor } | { readonly samples: readon
 /** Windows to encode, granted one by one. */
 export interface EncodeCall extends Call<readonly EncodedWindow[]> {
   readonly windows: WindowInputs;
+  readonly onEncoded: ((windows: number) => void) | undefined;
+  /** Windows that `onEncoded` was told of. */
+  reported: number;
   /** Where the encoder's output goes, window by window; null if it is not wanted. */
   readonly features: Float32Array | null;
   /** Index of the next window to grant. */
@@ -38,6 +41,7 @@ export function windowCount(windows: WindowInputs): number {
 export interface GenerateCall extends Call<Generated[]> {
   readonly audio: AudioView;
   readonly requests: readonly GenerateRequest[];
+  readonly onGenerated: OnGenerated | undefined;
   next: number;
   readonly results: Generated[];
   left: number;
@@ -57,7 +61,18 @@ export interface OtherCall extends Call<unknown> {
   readonly cost: number;
 }
 
+/** A row under way in an engine that generates a few tokens at a time. */
+export interface RowUnderWay {
+  /** Gives it up. */
+  cancel(): void;
+}
+
+export type AnyCall = EncodeCall | GenerateCall | ProbeCall | OtherCall;
+
 export class Account {
+  /** Calls not yet answered, those that the engine is at included. */
+  readonly open = new Set<AnyCall>();
+  readonly rows = new Set<RowUnderWay>();
   readonly encodes: EncodeCall[] = [];
   readonly generates: GenerateCall[] = [];
   readonly probes: ProbeCall[] = [];
@@ -70,7 +85,7 @@ export class Account {
   constructor(readonly priority: number) {}
 
   get isWaiting(): boolean {
-    return this.encodes.length + this.generates.length + this.probes.length + this.others.length > 0;
+    return this.rows.size + this.encodes.length + this.generates.length + this.probes.length + this.others.length > 0;
   }
 
   /** @param cost in windows */
@@ -91,11 +106,18 @@ export class Account {
     return Math.min(...first.map((call) => call?.order ?? Infinity));
   }
 
-  /** Takes everything that waits away, and answers it with an error. Windows that are encoded already are freed. */
+  /**
+   * Answers everything that has been asked for with an error, at once: what waits is not done any more, what the engine is at is of no
+   * use. Windows that are encoded already are freed.
+   */
   drop(error: unknown): void {
-    for (const call of this.encodes.splice(0)) failEncode(call, error);
-    for (const call of this.generates.splice(0)) failGenerate(call, error);
-    for (const call of [...this.probes.splice(0), ...this.others.splice(0)]) call.reject(error);
+    for (const queue of [this.encodes, this.generates, this.probes, this.others]) queue.length = 0;
+    for (const row of [...this.rows]) row.cancel();
+    for (const call of [...this.open]) {
+      if ("encoded" in call) failEncode(call, error);
+      else if ("requests" in call) failGenerate(call, error);
+      else call.reject(error);
+    }
   }
 }
 

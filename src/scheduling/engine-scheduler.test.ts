@@ -10,6 +10,7 @@ import type {
   Engine,
   Generated,
   GenerateRequest,
+  Generation,
   RankedTokens,
 } from "../engine/engine.ts";
 import type { ModelDimensions } from "../model/index.ts";
@@ -33,6 +34,8 @@ interface FakeAudio extends AudioState {
   /** What stood in the log-Mel of each window. */
   readonly ids: readonly number[];
   readonly isDisposed: () => boolean;
+  /** Of one window: whether the state it comes from has been. */
+  readonly isFreed: (window: number) => boolean;
 }
 
 /** Gives windows back what was in their log-Mel, so that a test sees whose window was decoded; checks lifetimes. */
@@ -61,7 +64,7 @@ class FakeEngine implements Engine {
     this.batchSize = 8 * parallelism;
   }
 
-  async #during<T>(call: string, audio: AudioState | null, result: () => T): Promise<T> {
+  protected async during<T>(call: string, audio: AudioState | null, result: () => T): Promise<T> {
     this.calls.push(call);
     const joins = this.joinsRows && call.startsWith("generate");
     const rows = joins ? (audio?.batch ?? 0) : 0;
@@ -88,6 +91,7 @@ class FakeEngine implements Engine {
       features,
       ids,
       isDisposed: () => isDisposed || (sources?.some((source) => source.isDisposed()) ?? false),
+      isFreed: (window) => sources?.[window].isDisposed() ?? isDisposed,
       dispose: () => {
         if (!isDisposed && sources === null) this.alive--;
         isDisposed = true;
@@ -97,7 +101,7 @@ class FakeEngine implements Engine {
 
   encode(mel: Tensor, { keepFeatures = false } = {}): Promise<AudioState> {
     const ids = Array.from({ length: mel.dims[0] }, (_, i) => mel.data[2 * i]);
-    return this.#during(`encode ${ids.join(" ")}`, null, () => {
+    return this.during(`encode ${ids.join(" ")}`, null, () => {
       if (ids.includes(this.badMel)) throw new Error(`Bad mel ${this.badMel}`);
       const data = Float32Array.from(ids.flatMap((id) => [id, -id]));
       return this.#audio(ids, null, keepFeatures ? { data, dims: [ids.length, 1, 2] } : null);
@@ -115,7 +119,7 @@ class FakeEngine implements Engine {
 
   generate(audio: AudioState, requests: readonly GenerateRequest[]): Promise<Generated[]> {
     const ids = requests.map(({ window }) => (audio as FakeAudio).ids[window]);
-    return this.#during(`generate ${ids.join(" ")}`, audio, () => {
+    return this.during(`generate ${ids.join(" ")}`, audio, () => {
       if (ids.includes(this.badRow)) throw new Error(`Bad row ${this.badRow}`);
       return requests.map(({ prompt }, i) => ({
         tokens: Int32Array.of(ids[i], ...prompt),
@@ -131,7 +135,7 @@ class FakeEngine implements Engine {
     rows: readonly DecoderRow[],
   ): Promise<{ state: DecoderState; logits: Float32Array }> {
     const ids = rows.map(({ window }) => (audio as FakeAudio).ids[window]);
-    return this.#during(`start ${ids.join(" ")}`, audio, () => {
+    return this.during(`start ${ids.join(" ")}`, audio, () => {
       this.alive++;
       const state = { rows: rows.length, length: rows[0].prompt.length, dispose: () => void this.alive-- };
       return { state, logits: Float32Array.from(ids.flatMap((id) => [id, id, id, id])) };
@@ -139,7 +143,7 @@ class FakeEngine implements Engine {
   }
 
   step(state: DecoderState, tokens: Int32Array): Promise<Float32Array> {
-    return this.#during(`step ${tokens.join(" ")}`, null, () => new Float32Array(4 * state.rows));
+    return this.during(`step ${tokens.join(" ")}`, null, () => new Float32Array(4 * state.rows));
   }
 
   stepRanked(): Promise<RankedTokens> {
@@ -147,16 +151,67 @@ class FakeEngine implements Engine {
   }
 
   reorder(): Promise<void> {
-    return this.#during("reorder", null, () => {});
+    return this.during("reorder", null, () => {});
   }
 
   attend(audio: AudioState, requests: readonly AttendRequest[]): Promise<Attention[]> {
     const ids = requests.map(({ window }) => (audio as FakeAudio).ids[window]);
-    return this.#during(`attend ${ids.join(" ")}`, audio, () => []);
+    return this.during(`attend ${ids.join(" ")}`, audio, () => []);
   }
 
   dispose(): Promise<void> {
     return Promise.resolve();
+  }
+}
+
+/** Generates a few tokens at a time; a row of window n takes n % 3 + 1 turns. */
+class TurnsEngine extends FakeEngine {
+  constructor(
+    parallelism: number,
+    private readonly takesMore: boolean,
+  ) {
+    super(parallelism);
+  }
+
+  startGeneration(audio: AudioState, requests: readonly GenerateRequest[]): Generation {
+    const rows = new Map<number, { id: number; isFreed: () => boolean; prompt: readonly number[]; left: number }>();
+    let added = 0;
+    const add = (more: AudioState, asked: readonly GenerateRequest[]): number => {
+      const source = more as FakeAudio;
+      const ids = asked.map(({ window }) => source.ids[window]);
+      if (ids.includes(this.badRow)) throw new Error(`Bad row ${this.badRow}`);
+      for (const [i, { prompt, window }] of asked.entries()) {
+        rows.set(added++, { id: ids[i], isFreed: () => source.isFreed(window), prompt, left: (ids[i] % 3) + 1 });
+      }
+      return added - asked.length;
+    };
+    add(audio, requests);
+    this.alive++;
+    return {
+      ...(this.takesMore && { add }),
+      get rows(): number {
+        return rows.size;
+      },
+      advance: () => {
+        const going = [...rows];
+        this.mostRows = Math.max(this.mostRows, going.length);
+        return this.during(`advance ${going.map(([, { id }]) => id).join(" ")}`, null, () =>
+          going.flatMap(([index, row]) => {
+            if (row.isFreed()) throw new Error("Freed while in use");
+            if (--row.left > 0 || !rows.delete(index)) return [];
+            const tokens = Int32Array.of(row.id, ...row.prompt);
+            return [
+              {
+                index,
+                generated: { tokens, tokenLogprobs: Float32Array.of(0, 0), noSpeechProb: 0, stop: "eot" as const },
+              },
+            ];
+          }),
+        );
+      },
+      cancel: (index) => void rows.delete(index),
+      dispose: () => void this.alive--,
+    };
   }
 }
 
@@ -381,9 +436,11 @@ describe("EngineScheduler", () => {
       fc.asyncProperty(
         fc.array(job, { minLength: 1, maxLength: 8 }),
         fc.integer({ min: 1, max: 4 }),
-        fc.boolean(),
-        async (jobs, n, joinsRows) => {
-          const fake = new FakeEngine(n, joinsRows);
+        fc.constantFrom("whole", "joins", "turns", "turns and joins"),
+        async (jobs, n, kind) => {
+          const fake = kind.startsWith("turns")
+            ? new TurnsEngine(n, kind === "turns and joins")
+            : new FakeEngine(n, kind === "joins");
           const scheduler = schedulerOf(fake);
           const turns = async (count: number): Promise<void> => {
             for (let i = 0; i < count; i++) await new Promise((resolve) => setImmediate(resolve));
@@ -424,12 +481,12 @@ describe("EngineScheduler", () => {
           await scheduler.dispose();
           expect(fake.alive).toBe(0);
           expect([fake.underWay, fake.rows]).toEqual([0, 0]);
-          expect(fake.mostRows).toBeLessThanOrEqual(fake.batchSize);
+          expect(fake.mostRows).toBeLessThanOrEqual(kind.startsWith("turns") ? 2 * fake.batchSize : fake.batchSize);
           const { waitingRows, waitingWindows } = scheduler.counters;
           expect([waitingRows, waitingWindows]).toEqual([0, 0]);
         },
       ),
-      { numRuns: 60 },
+      { numRuns: 120 },
     );
   });
 
@@ -456,5 +513,81 @@ describe("EngineScheduler", () => {
     expect((await second).map(({ tokens }) => tokens[0])).toEqual([10, 11]);
     expect(fake.mostRows).toBe(3);
     await scheduler.dispose();
+  });
+
+  it("gives each row as it ends", async () => {
+    for (const fake of [new FakeEngine(2), new TurnsEngine(2, false), new TurnsEngine(2, true)]) {
+      const client = schedulerOf(fake).client();
+      const audio = await client.encode(mel(2, 1, 0));
+      const seen: [number, number][] = [];
+      const generated = client.generate(audio, [request(0), request(1), request(2)], (index, { tokens }) =>
+        seen.push([index, tokens[0]]),
+      );
+      if (fake instanceof TurnsEngine) {
+        while (seen.length === 0) await new Promise((resolve) => setImmediate(resolve));
+        expect(seen).toEqual([[2, 0]]);
+      }
+      expect((await generated).map(({ tokens }) => tokens[0])).toEqual([2, 1, 0]);
+      expect(seen.sort()).toEqual([
+        [0, 2],
+        [1, 1],
+        [2, 0],
+      ]);
+    }
+  });
+
+  it("tells of windows as they are encoded", async () => {
+    const client = schedulerOf(new FakeEngine(2)).client();
+    const seen: number[] = [];
+    await client.encode(mel(1, 2, 3, 4, 5), { onEncoded: (windows) => seen.push(windows) });
+    expect(seen).toEqual([1, 2, 3, 4, 5]);
+  });
+
+  it("lets a short recording overtake a long one whose rows are under way", async () => {
+    for (const joins of [false, true]) {
+      const fake = new TurnsEngine(1, joins);
+      const scheduler = schedulerOf(fake);
+      const finished: string[] = [];
+      // All of its windows are one batch, whose rows take three turns each: more than its share.
+      const long = transcribe(scheduler.client(), [2, 5, 8, 11, 14, 17, 20, 23]).then(() => finished.push("long"));
+      while (!fake.calls.some((call) => call.startsWith("advance"))) {
+        await new Promise((resolve) => setImmediate(resolve));
+      }
+      const before = fake.calls.length;
+      await transcribe(scheduler.client(), [3]);
+      finished.push("short");
+      const waited = fake.calls.length - before;
+      await long;
+      expect(finished).toEqual(["short", "long"]);
+      // The call at hand, its window, its row.
+      expect(waited).toBeLessThanOrEqual(3);
+      expect(fake.alive).toBe(0);
+    }
+  });
+
+  it("answers a client that leaves at once, and gives up its rows", async () => {
+    for (const fake of [new FakeEngine(1), new TurnsEngine(1, false), new TurnsEngine(1, true)]) {
+      const scheduler = schedulerOf(fake);
+      const leaving = new AbortController();
+      const client = scheduler.client({ signal: leaving.signal });
+      const audio = await client.encode(mel(2, 5));
+      let open = (): void => {};
+      fake.gate = new Promise<void>((resolve) => (open = resolve));
+      const generating = client.generate(audio, [request(0), request(1)]);
+      const encoding = client.encode(mel(9));
+      while (fake.underWay === 0) await new Promise((resolve) => setImmediate(resolve));
+      const reason = new Error("gone");
+      leaving.abort(reason);
+      // The engine is still at its rows.
+      await expect(generating).rejects.toBe(reason);
+      await expect(encoding).rejects.toBe(reason);
+      await client.dispose();
+      const other = transcribe(scheduler.client(), [9]);
+      open();
+      expect(await other).toEqual([9]);
+      expect(fake.calls.filter((call) => / [25]\b/.test(call)).length).toBeLessThanOrEqual(3);
+      await scheduler.dispose();
+      expect(fake.alive).toBe(0);
+    }
   });
 });

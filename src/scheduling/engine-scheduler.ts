@@ -4,10 +4,11 @@
  *
  * Order: start-time fair queueing (Goyal, Vin, Cheng 1996). Windows and rows are granted one by one, to the client that has had
  * least; one that comes new begins level with those that are being served, so that a short recording overtakes a long one, and
- * no number of short ones keeps a long one waiting for ever. The engine gets one call at a time: whoever comes next never
- * waits for more than the call at hand.
+ * no number of short ones keeps a long one waiting for ever. The engine gets one call at a time, and rows are generated a few tokens
+ * at a time where the engine can: whoever comes next never waits for more than the call at hand.
  */
 import type { AudioState, DecoderState, Engine, Generated } from "../engine/engine.ts";
+import { STEPS_PER_TURN } from "../engine/generation.ts";
 import {
   Account,
   failEncode,
@@ -19,6 +20,7 @@ import {
 } from "./account.ts";
 import { EncodedBatch } from "./audio-view.ts";
 import { EngineView, type Dispatcher, type WindowRef } from "./engine-view.ts";
+import { RowBatch, type BatchRow, type RowGrant } from "./row-batch.ts";
 
 /** A second window for each lane hides that lanes are not equally fast, and that calls have to be made; more would only make others wait. */
 const WINDOWS_PER_LANE = 2;
@@ -59,11 +61,6 @@ interface WindowGrant {
   readonly index: number;
 }
 
-interface RowGrant {
-  readonly call: GenerateCall;
-  readonly index: number;
-}
-
 /** A call of the engine, and how many rows it generates. */
 interface Work {
   readonly run: () => Promise<void>;
@@ -85,7 +82,9 @@ export class EngineScheduler implements Dispatcher {
   #current: Promise<void> = Promise.resolve();
   /** Calls whose rows others join, and the number of their rows. */
   readonly #joined = new Set<Promise<void>>();
-  #rowsUnderWay = 0;
+  #rowsJoined = 0;
+  /** Rows that are generated a few tokens at a time, the oldest first. */
+  readonly #batches: RowBatch[] = [];
   #isScheduled = false;
   #counters = { encodeCalls: 0, windows: 0, generateCalls: 0, rows: 0 };
 
@@ -120,6 +119,7 @@ export class EngineScheduler implements Dispatcher {
     await Promise.all([...this.#views].map((view) => view.dispose()));
     await this.#current;
     await Promise.all(this.#joined);
+    for (const batch of this.#batches.splice(0)) batch.dispose();
   }
 
   newOrder(): number {
@@ -162,20 +162,37 @@ export class EngineScheduler implements Dispatcher {
 
   /** Begins a call without waiting for it. */
   #join({ run, rows }: Work): void {
-    this.#rowsUnderWay += rows;
+    this.#rowsJoined += rows;
     const call = run().finally(() => {
-      this.#rowsUnderWay -= rows;
+      this.#rowsJoined -= rows;
       this.#joined.delete(call);
       this.#schedule();
     });
     this.#joined.add(call);
   }
 
+  get #rowsUnderWay(): number {
+    return this.#batches.reduce((rows, { size }) => rows + size, this.#rowsJoined);
+  }
+
+  /** Whether another row of a client can be begun: those of one that has none are not kept waiting by those of others. */
+  #hasRoom(account: Account): boolean {
+    const rows = this.#rowsUnderWay;
+    return rows < this.#maxRows || (this.#inTurns && account.rows.size === 0 && rows < 2 * this.#maxRows);
+  }
+
+  /** Whether rows are generated a few tokens at a time. */
+  get #inTurns(): boolean {
+    return this.engine.startGeneration !== undefined && this.engine.joinsRows !== true;
+  }
+
   /** What the engine does next. */
   #choose(): Work | null {
-    const hasRoom = this.#rowsUnderWay < this.#maxRows;
-    const first = this.#least(({ encodes, probes, others, generates }) => {
-      return encodes.length + probes.length + others.length > 0 || (generates.length > 0 && hasRoom);
+    this.#dropEmptyBatches();
+    const first = this.#least((account) => {
+      const { encodes, probes, others, generates, rows } = account;
+      const canGoOn = rows.size > 0 || (generates.length > 0 && this.#hasRoom(account));
+      return canGoOn || encodes.length + probes.length + others.length > 0;
     });
     if (first === null) return null;
     this.#clock = Math.max(this.#clock, first.served);
@@ -193,12 +210,15 @@ export class EngineScheduler implements Dispatcher {
       return { run, rows: 0 };
     }
     // What is further on goes first: it frees memory when it is done.
-    const generates = hasRoom ? first.generates.length : 0;
+    const batch = this.#batches.find((each) => each.has(first));
+    const generates = this.#hasRoom(first) ? first.generates.length : 0;
+    if (batch !== undefined && !(batch.isOpen && generates > 0)) return { run: () => this.#advance(batch), rows: 0 };
     if (first.probes.length + generates === 0) {
       const windows = this.#grantWindows(this.#maxWindows, () => true);
       return { run: () => this.#encode(windows), rows: 0 };
     }
-    const needsCompany = first.priority <= 1 && this.engine.joinsRows !== true;
+    const open = this.#batches.find(({ isOpen }) => isOpen);
+    const needsCompany = first.priority <= 1 && this.engine.joinsRows !== true && open === undefined;
     const company = needsCompany ? this.#grantCompany() : [];
     if (company.length > 0) return { run: () => this.#encode(company), rows: 0 };
     this.#ahead = 0;
@@ -206,19 +226,20 @@ export class EngineScheduler implements Dispatcher {
       const probes = this.#grantProbes();
       return { run: () => this.#probe(probes), rows: 0 };
     }
-    const rows = this.#grantRows();
+    const rows = this.#grantRows(first);
+    if (this.#inTurns) return { run: () => this.#begin(rows, open), rows: 0 };
     return { run: () => this.#generate(rows), rows: rows.length };
   }
 
   /**
    * Windows that can become rows soon: those waiting are worth waiting for, as a step costs nearly the same for one row as for
-   * several. Calls too long to be finished within a batch of rows are left alone.
+   * several. Calls that need more than one call of the engine are left alone: a short recording does not wait for a long one.
    */
   #grantCompany(): WindowGrant[] {
-    const room = this.#maxRows - Math.max(this.#waitingRows(), this.#ahead);
+    const room = Math.min(this.#maxWindows, this.#maxRows - Math.max(this.#waitingRows(), this.#ahead));
     if (room <= 0) return [];
     const fits = ({ windows, next }: EncodeCall): boolean => windowCount(windows) - next <= room;
-    const windows = this.#grantWindows(Math.min(this.#maxWindows, room), fits);
+    const windows = this.#grantWindows(room, fits);
     this.#ahead += windows.length;
     return windows;
   }
@@ -236,13 +257,17 @@ export class EngineScheduler implements Dispatcher {
     return granted;
   }
 
-  #grantRows(): RowGrant[] {
+  /** @param first whose rows there is room for */
+  #grantRows(first: Account): RowGrant[] {
     const granted: RowGrant[] = [];
     const had = new Map<Account, number>();
-    while (granted.length < this.#maxRows - this.#rowsUnderWay) {
+    const free = this.#maxRows - this.#rowsUnderWay;
+    const most =
+      free > 0 ? free : Math.min(this.#maxRows, first.generates[0].requests.length - first.generates[0].next);
+    while (granted.length < most) {
       // Rows are charged when it is known how long they are; meanwhile each counts, so that no client takes all places.
       const account = this.#least(
-        ({ generates }) => generates.length > 0,
+        (one) => one.generates.length > 0 && (free > 0 || one === first),
         (one) => (had.get(one) ?? 0) / one.priority,
       );
       if (account === null) break;
@@ -332,41 +357,102 @@ export class EngineScheduler implements Dispatcher {
   async #encodeWindows(
     grants: readonly WindowGrant[],
   ): Promise<{ batch: EncodedBatch; features: Float32Array | null }> {
-    const state = await encodeTogether(this.engine, grants);
+    let reported = 0;
+    const onEncoded = (done: number): void => {
+      while (reported < done) reportEncoded(grants[reported++]);
+    };
+    const state = await encodeTogether(this.engine, grants, onEncoded);
+    onEncoded(grants.length); // of engines that tell of none before
     this.#counters.encodeCalls++;
     this.#counters.windows += grants.length;
     return { batch: new EncodedBatch(state), features: state.features?.data ?? null };
   }
 
+  /** Begins rows, beside those under way where they can join, and runs them for the first time. */
+  async #begin(grants: readonly RowGrant[], open: RowBatch | undefined): Promise<void> {
+    const batch = open ?? new RowBatch(this.engine);
+    await together(
+      grants,
+      ({ call }) => call.account,
+      async (part) => {
+        batch.add(part);
+        this.#counters.generateCalls++;
+        this.#counters.rows += part.length;
+      },
+      (part, error) => this.#failRows(part, error),
+    );
+    if (open === undefined) this.#batches.push(batch);
+    if (batch.size > 0) await this.#advance(batch);
+  }
+
+  /** A few tokens more of each row of a batch. */
+  async #advance(batch: RowBatch): Promise<void> {
+    const { rows } = batch;
+    for (const row of rows) {
+      row.charged += STEPS_PER_TURN / TOKENS_PER_WINDOW;
+      row.call.account.charge(STEPS_PER_TURN / TOKENS_PER_WINDOW);
+    }
+    try {
+      for (const { row, generated } of await batch.advance(STEPS_PER_TURN)) {
+        row.call.account.charge(generated.tokens.length / TOKENS_PER_WINDOW - row.charged);
+        answerRow(row, generated);
+      }
+    } catch (error) {
+      const left = batch.rows;
+      batch.dispose();
+      await this.#generateApart(left, error);
+    }
+    this.#dropEmptyBatches();
+  }
+
+  /** Batches whose rows have all ended or been cancelled. */
+  #dropEmptyBatches(): void {
+    for (const batch of this.#batches.filter(({ size }) => size === 0)) {
+      batch.dispose();
+      removeFrom(this.#batches, batch);
+    }
+  }
+
+  /** Rows of a batch that failed, those of each client from their beginning: what one has asked wrong is its own failure. */
+  async #generateApart(rows: readonly RowGrant[], error: unknown): Promise<void> {
+    const clients = new Set(rows.map(({ call }) => call.account));
+    if (clients.size <= 1) return this.#failRows(rows, error);
+    for (const client of clients) await this.#generate(rows.filter(({ call }) => call.account === client));
+  }
+
+  #failRows(rows: readonly RowGrant[], error: unknown): void {
+    for (const { call } of rows) {
+      removeFrom(call.account.generates, call);
+      for (const row of [...call.account.rows]) if ((row as BatchRow).call === call) row.cancel();
+      failGenerate(call, error);
+    }
+  }
+
+  /** Generates rows to their end. */
   async #generate(grants: readonly RowGrant[]): Promise<void> {
     await together(
       grants,
       ({ call }) => call.account,
       async (part) => {
-        const generated = await this.withWindows(
+        const answer = (i: number, generated: Generated): void => {
+          if (answerRow(part[i], generated)) {
+            part[i].call.account.charge(generated.tokens.length / TOKENS_PER_WINDOW);
+          }
+        };
+        const results = await this.withWindows(
           part.map(({ call, index }) => ({ audio: call.audio, window: call.requests[index].window })),
           (audio) =>
             this.engine.generate(
               audio,
               part.map(({ call, index }, window) => ({ ...call.requests[index], window })),
+              answer,
             ),
         );
+        for (const [i, generated] of results.entries()) answer(i, generated); // of engines that tell of none before
         this.#counters.generateCalls++;
         this.#counters.rows += part.length;
-        for (const [i, { call, index }] of part.entries()) {
-          call.account.charge(generated[i].tokens.length / TOKENS_PER_WINDOW);
-          call.results[index] = generated[i];
-          if (--call.left > 0 || call.ended) continue;
-          call.ended = true;
-          call.resolve(call.results as Generated[]);
-        }
       },
-      (part, error) => {
-        for (const { call } of part) {
-          removeFrom(call.account.generates, call);
-          failGenerate(call, error);
-        }
-      },
+      (part, error) => this.#failRows(part, error),
     );
   }
 
@@ -445,15 +531,42 @@ async function together<G>(
   }
 }
 
+/** Tells a call that one more of its windows is encoded. */
+function reportEncoded({ call }: WindowGrant): void {
+  if (!call.ended) call.onEncoded?.(++call.reported);
+}
+
+/**
+ * Hands a row's result to its call, and answers the call with its last one.
+ *
+ * @returns whether the result was wanted: not of a call that was dropped, nor a second one
+ */
+function answerRow({ call, index }: RowGrant, generated: Generated): boolean {
+  if (call.ended || call.results[index] !== undefined) return false;
+  call.results[index] = generated;
+  call.onGenerated?.(index, generated);
+  if (--call.left === 0) {
+    call.ended = true;
+    call.resolve(call.results);
+  }
+  return true;
+}
+
 function removeFrom<T>(list: T[], item: T): void {
   const at = list.indexOf(item);
   if (at >= 0) list.splice(at, 1);
 }
 
 /** @param grants at least one; all of log-Mel, or all of samples */
-async function encodeTogether(engine: Engine, grants: readonly WindowGrant[]): Promise<AudioState> {
+async function encodeTogether(
+  engine: Engine,
+  grants: readonly WindowGrant[],
+  onEncoded: (windows: number) => void,
+): Promise<AudioState> {
   const samples = grants.flatMap(({ call, index }) => ("samples" in call.windows ? [call.windows.samples[index]] : []));
-  if (samples.length > 0 && engine.encodeSamples !== undefined) return engine.encodeSamples(samples);
+  if (samples.length > 0 && engine.encodeSamples !== undefined) {
+    return engine.encodeSamples(samples, { onEncoded });
+  }
 
   const mels = grants.flatMap(({ call, index }) => ("mel" in call.windows ? [{ mel: call.windows.mel, index }] : []));
   const [, nMels, frames] = mels[0].mel.dims;
@@ -463,5 +576,5 @@ async function encodeTogether(engine: Engine, grants: readonly WindowGrant[]): P
     data.set(mel.data.subarray(index * size, (index + 1) * size), i * size);
   }
   const keepFeatures = grants.some(({ call }) => call.features !== null);
-  return engine.encode({ data, dims: [mels.length, nMels, frames] }, { keepFeatures });
+  return engine.encode({ data, dims: [mels.length, nMels, frames] }, { keepFeatures, onEncoded });
 }

@@ -6,9 +6,11 @@ import type {
   AudioWindowRef,
   DecoderRow,
   DecoderState,
+  EncodeOptions,
   Engine,
   Generated,
   GenerateRequest,
+  OnGenerated,
   RankedTokens,
   RankRequest,
 } from "../engine/engine.ts";
@@ -16,7 +18,16 @@ import { checkCombine } from "../engine/checks.ts";
 import { KeptAudio, ownAudio, ownDecoder } from "../engine/kept-audio.ts";
 import { windowFrames, type ModelDimensions } from "../model/index.ts";
 import { assertShape, type ComputeDType, type Tensor } from "../tensor/index.ts";
-import { windowCount, type Account, type WindowInputs } from "./account.ts";
+import {
+  windowCount,
+  type Account,
+  type AnyCall,
+  type EncodeCall,
+  type GenerateCall,
+  type OtherCall,
+  type ProbeCall,
+  type WindowInputs,
+} from "./account.ts";
 import type { AudioView, EncodedWindow } from "./audio-view.ts";
 
 /** A call that no other shares reads all weights for its few rows: in windows, from the bench of base on a CPU. */
@@ -42,9 +53,11 @@ export interface Dispatcher {
   withWindows<T>(windows: readonly WindowRef[], call: (audio: AudioState) => Promise<T>): Promise<T>;
 }
 
-/** Rows under way. Those of a probe exist in the engine only once they go on. */
+/** Rows of the general path. Those of a probe exist in the engine only once they go on. */
 class ViewDecoder implements DecoderState {
   #isDisposed = false;
+  /** Calls of the engine that are at it: it is freed after them. */
+  #users = 0;
   length: number;
 
   constructor(
@@ -58,18 +71,32 @@ class ViewDecoder implements DecoderState {
     this.length = length;
   }
 
-  /** @throws {Error} if it has been disposed */
-  async open(): Promise<DecoderState> {
+  /**
+   * Makes a call of the engine.
+   *
+   * @throws {Error} if it has been disposed
+   */
+  async use<T>(call: (own: DecoderState) => Promise<T>): Promise<T> {
     if (this.#isDisposed) throw new Error("Cannot use a decoder state after its dispose()");
-    if (typeof this.state === "function") this.state = await this.state();
-    return this.state;
+    this.#users++;
+    try {
+      if (typeof this.state === "function") this.state = await this.state();
+      return await call(this.state);
+    } finally {
+      this.#users--;
+      this.#free();
+    }
   }
 
   dispose(): void {
     if (this.#isDisposed) return;
     this.#isDisposed = true;
-    if (typeof this.state !== "function") this.state.dispose();
+    this.#free();
     this.onDispose(this);
+  }
+
+  #free(): void {
+    if (this.#isDisposed && this.#users === 0 && typeof this.state !== "function") this.state.dispose();
   }
 }
 
@@ -81,12 +108,10 @@ export class EngineView implements Engine {
   readonly #signal: AbortSignal | undefined;
   readonly #onDispose: () => void;
   /** As the engine has it. */
-  readonly encodeSamples?: (windows: readonly Float32Array[]) => Promise<AudioState>;
+  readonly encodeSamples?: NonNullable<Engine["encodeSamples"]>;
   readonly #states = new Set<{ dispose(): void }>();
   readonly #forget = (state: { dispose(): void }): void => void this.#states.delete(state);
   readonly #onAbort = (): void => this.#account.drop(this.#signal?.reason);
-  /** Calls not yet answered. */
-  readonly #open = new Set<Promise<unknown>>();
   #isDisposed = false;
 
   constructor(
@@ -102,9 +127,9 @@ export class EngineView implements Engine {
     this.#signal = signal;
     this.#onDispose = onDispose;
     if (engine.encodeSamples !== undefined) {
-      this.encodeSamples = async (samples) => {
+      this.encodeSamples = async (samples, { onEncoded } = {}) => {
         this.#check();
-        return this.#encodeWindows({ samples }, null);
+        return this.#encodeWindows({ samples }, null, onEncoded);
       };
     }
     signal?.addEventListener("abort", this.#onAbort, { once: true });
@@ -130,33 +155,36 @@ export class EngineView implements Engine {
     return this.#engine.batchSize;
   }
 
-  async encode(mel: Tensor, options: { keepFeatures?: boolean } = {}): Promise<AudioState> {
+  async encode(mel: Tensor, options: EncodeOptions = {}): Promise<AudioState> {
     this.#check();
     const { nMels, nAudioCtx, nAudioState } = this.dimensions;
     assertShape("mel", mel, ["batch", nMels, windowFrames(this.dimensions)]);
     const batch = mel.dims[0];
     const keepFeatures = options.keepFeatures === true;
     const features = keepFeatures ? new Float32Array(batch * nAudioCtx * nAudioState) : null;
-    return this.#encodeWindows({ mel }, features);
+    return this.#encodeWindows({ mel }, features, options.onEncoded);
   }
 
-  async #encodeWindows(inputs: WindowInputs, features: Float32Array | null): Promise<AudioState> {
+  async #encodeWindows(
+    inputs: WindowInputs,
+    features: Float32Array | null,
+    onEncoded: EncodeOptions["onEncoded"],
+  ): Promise<AudioState> {
     const { nAudioCtx, nAudioState } = this.dimensions;
     const batch = windowCount(inputs);
     const windows =
       batch === 0
         ? []
-        : await this.#ask<readonly EncodedWindow[]>((call) =>
-            this.#account.encodes.push({
-              ...call,
-              windows: inputs,
-              features,
-              next: 0,
-              encoded: [],
-              left: batch,
-              ended: false,
-            }),
-          );
+        : await this.#ask<readonly EncodedWindow[], EncodeCall>(this.#account.encodes, {
+            windows: inputs,
+            onEncoded,
+            reported: 0,
+            features,
+            next: 0,
+            encoded: [],
+            left: batch,
+            ended: false,
+          });
     const kept = features === null ? null : { data: features, dims: [batch, nAudioCtx, nAudioState] };
     const audio: AudioView = KeptAudio.of(this, windows, kept, () => {
       for (const { batch } of windows) batch.release();
@@ -172,24 +200,26 @@ export class EngineView implements Engine {
     return KeptAudio.combine(this, parts);
   }
 
-  async generate(audio: AudioState, requests: readonly GenerateRequest[]): Promise<Generated[]> {
+  async generate(
+    audio: AudioState,
+    requests: readonly GenerateRequest[],
+    onGenerated?: OnGenerated,
+  ): Promise<Generated[]> {
     const view = this.#audio(audio);
     if (requests.length === 0) return [];
     // The engine has the words for what is wrong.
     if (!requests.every(({ window }) => hasWindow(view, window))) {
       return this.#whole(view, requests.length, (whole) => this.#engine.generate(whole, requests));
     }
-    return this.#ask<Generated[]>((call) =>
-      this.#account.generates.push({
-        ...call,
-        audio: view,
-        requests,
-        next: 0,
-        results: [],
-        left: requests.length,
-        ended: false,
-      }),
-    );
+    return this.#ask<Generated[], GenerateCall>(this.#account.generates, {
+      audio: view,
+      requests,
+      onGenerated,
+      next: 0,
+      results: [],
+      left: requests.length,
+      ended: false,
+    });
   }
 
   async startDecoder(
@@ -198,17 +228,18 @@ export class EngineView implements Engine {
     at?: readonly number[],
   ): Promise<{ state: DecoderState; logits: Float32Array }> {
     const view = this.#audio(audio);
-    const start = (): Promise<{ state: DecoderState; logits: Float32Array }> =>
-      this.#whole(view, rows.length, (whole) => this.#engine.startDecoder(whole, rows, at));
     if (isProbe(view, rows, at)) {
-      const logits = await this.#ask<Float32Array>((call) => this.#account.probes.push({ ...call, audio: view, rows }));
+      const logits = await this.#ask<Float32Array, ProbeCall>(this.#account.probes, { audio: view, rows });
       // Most callers want nothing more; who does gets rows of its own then.
       const open = async (): Promise<DecoderState> =>
         (await this.#inTurn(view, (all) => this.#engine.startDecoder(all, rows, at))).state;
       return { state: this.#keep(new ViewDecoder(this, rows.length, 1, open, this.#forget)), logits };
     }
-    const { state, logits } = await start();
-    return { state: this.#keep(new ViewDecoder(this, state.rows, state.length, state, this.#forget)), logits };
+    return this.#whole(view, rows.length, async (whole) => {
+      const { state, logits } = await this.#engine.startDecoder(whole, rows, at);
+      // Kept before the caller gets it, who may have gone meanwhile.
+      return { state: this.#keep(new ViewDecoder(this, state.rows, state.length, state, this.#forget)), logits };
+    });
   }
 
   async step(state: DecoderState, tokens: Int32Array): Promise<Float32Array> {
@@ -221,7 +252,7 @@ export class EngineView implements Engine {
 
   async reorder(state: DecoderState, from: Int32Array): Promise<void> {
     const decoder = this.#decoder(state);
-    await this.#other(0, async () => this.#engine.reorder(await decoder.open(), from));
+    await this.#other(0, () => decoder.use((own) => this.#engine.reorder(own, from)));
   }
 
   async attend(
@@ -238,7 +269,6 @@ export class EngineView implements Engine {
     this.#isDisposed = true;
     this.#signal?.removeEventListener("abort", this.#onAbort);
     this.#account.drop(disposedError());
-    await Promise.allSettled(this.#open); // what the engine is at needs its states
     for (const state of this.#states) state.dispose();
     this.#onDispose();
   }
@@ -256,37 +286,33 @@ export class EngineView implements Engine {
 
   async #advance<T>(state: DecoderState, call: (own: DecoderState) => Promise<T>): Promise<T> {
     const decoder = this.#decoder(state);
-    return this.#other(COST_OF_A_CALL + decoder.rows * COST_OF_A_ROW, async () => {
-      const own = await decoder.open();
-      const result = await call(own);
-      decoder.length = own.length;
-      return result;
-    });
+    return this.#other(COST_OF_A_CALL + decoder.rows * COST_OF_A_ROW, () =>
+      decoder.use(async (own) => {
+        const result = await call(own);
+        decoder.length = own.length;
+        return result;
+      }),
+    );
   }
 
   #other<T>(cost: number, run: () => Promise<T>): Promise<T> {
-    return this.#ask<unknown>((call) => this.#account.others.push({ ...call, run, cost })) as Promise<T>;
+    return this.#ask<unknown, OtherCall>(this.#account.others, { run, cost }) as Promise<T>;
   }
 
-  /** Adds a call to the account and waits for its answer. */
-  async #ask<T>(
-    add: (call: {
-      account: Account;
-      order: number;
-      resolve: (value: T) => void;
-      reject: (error: unknown) => void;
-    }) => void,
-  ): Promise<T> {
+  /** Adds a call to a queue of the account and waits for its answer. */
+  async #ask<T, C extends AnyCall>(queue: C[], what: Omit<C, "account" | "order" | "resolve" | "reject">): Promise<T> {
     this.#check();
+    let call: C | undefined;
     const answer = new Promise<T>((resolve, reject) => {
-      add({ account: this.#account, order: this.#dispatcher.newOrder(), resolve, reject });
+      call = { ...what, account: this.#account, order: this.#dispatcher.newOrder(), resolve, reject } as unknown as C;
     });
-    this.#open.add(answer);
+    queue.push(call as C);
+    this.#account.open.add(call as C);
     this.#dispatcher.wake(this.#account);
     try {
       return await answer;
     } finally {
-      this.#open.delete(answer);
+      this.#account.open.delete(call as C);
     }
   }
 
