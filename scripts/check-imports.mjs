@@ -77,8 +77,8 @@ export const FOLDERS = [
   {
     name: "pipeline",
     imports: [
-      ...["audio", "tokenizer", "onnx", "hub", "features", "model", "checkpoint", "engine", "decoding"],
-      ...["transcription", "outputs"],
+      ...["audio", "tokenizer", "onnx", "hub", "features", "model", "checkpoint", "engine", "scheduling"],
+      ...["decoding", "transcription", "outputs"],
     ],
   },
 

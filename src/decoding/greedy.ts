@@ -2,7 +2,7 @@
  * Decodes all windows of an audio state. Where each takes its likeliest tokens, the loop runs in the engine
  * (`Engine.generate`), for all windows at once; other searches go window by window.
  */
-import type { AudioState, Engine } from "../engine/engine.ts";
+import type { AudioState, Engine, Generated } from "../engine/engine.ts";
 import { decodeWindow } from "./decode-window.ts";
 import { detectLanguage } from "./language.ts";
 import {
@@ -53,6 +53,7 @@ function isPlainGreedy(search: SearchOptions, nTextCtx: number): boolean {
  * Decodes every window of an audio state by its likeliest tokens, each in its language.
  *
  * @param languages one code a window
+ * @param onResult called with each window's result as soon as it is there
  * @returns one result a window, in order
  */
 export async function decodeGreedy(
@@ -61,15 +62,28 @@ export async function decodeGreedy(
   tokenizer: DecodingTokenizer,
   languages: readonly string[],
   { task, timestamps, rules, maxLength, sampleLength }: ResolvedDecoding,
+  onResult?: (window: number, result: DecodingResult) => void,
 ): Promise<DecodingResult[]> {
   const requests = languages.map((language, window) => {
     const prompt = tokenizer.sotSequence({ language, task, timestamps });
     const maxNewTokens = Math.min(sampleLength, maxLength - prompt.length);
     return { window, prompt, sotIndex: 0, noSpeech: tokenizer.special.noSpeech, rules, maxNewTokens };
   });
-  const generated = await engine.generate(audio, requests);
-  return generated.map((row, i) => {
-    const { noSpeechProb } = row;
-    return decodingResult(hypothesisOf(row), { tokenizer, language: languages[i], task, noSpeechProb, temperature: 0 });
-  });
+  const results: DecodingResult[] = [];
+  const add = (window: number, generated: Generated): void => {
+    if (results[window] !== undefined) return;
+    const { noSpeechProb } = generated;
+    const language = languages[window];
+    results[window] = decodingResult(hypothesisOf(generated), {
+      tokenizer,
+      language,
+      task,
+      noSpeechProb,
+      temperature: 0,
+    });
+    onResult?.(window, results[window]);
+  };
+  const generated = await engine.generate(audio, requests, add);
+  for (const [window, row] of generated.entries()) add(window, row);
+  return results;
 }

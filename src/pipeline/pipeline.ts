@@ -6,6 +6,7 @@ import type { Engine } from "../engine/index.ts";
 import { assertKnownOptions, assertOneOf, OptionError } from "../errors.ts";
 import { HOP_LENGTH, logMelWindow } from "../features/index.ts";
 import { windowFrames } from "../model/index.ts";
+import { EngineScheduler } from "../scheduling/index.ts";
 import type { ComputeDType } from "../tensor/index.ts";
 import type { Tokenizer } from "../tokenizer/index.ts";
 import {
@@ -81,7 +82,10 @@ const TRANSCRIBE_OPTIONS: Readonly<Record<Algorithm, readonly string[]>> = {
 
 export class WhisperPipeline {
   readonly tokenizer: Tokenizer;
+  /** The model on its device, for one caller at a time; who wants to share it with running transcriptions asks `scheduler`. */
   readonly engine: Engine;
+  /** Shares the engine fairly among all calls of this pipeline; `client()` is a view of it for one more caller. */
+  readonly scheduler: EngineScheduler;
   readonly #checkpoint: Checkpoint;
   readonly #batchSize: number | undefined;
 
@@ -90,6 +94,9 @@ export class WhisperPipeline {
     this.tokenizer = tokenizer;
     this.engine = engine;
     this.#batchSize = batchSize;
+    this.scheduler = new EngineScheduler(engine, {
+      maxRows: Math.max(engine.batchSize, batchSize ?? 0),
+    });
   }
 
   /**
@@ -112,15 +119,6 @@ export class WhisperPipeline {
     const checkpoint = await loadCheckpoint(model, load);
     const [tokenizer, engine] = await Promise.all([loadTokenizer(checkpoint), openEngine(checkpoint, load)]);
     return new WhisperPipeline(checkpoint, tokenizer, engine, batchSize);
-  }
-
-  /**
-   * A pipeline of the same model over another view of its engine: a scheduler's, which shares the engine among many callers.
-   *
-   * @param engine of the same dimensions; disposed with the new pipeline, which leaves this one as it is
-   */
-  withEngine(engine: Engine): WhisperPipeline {
-    return new WhisperPipeline(this.#checkpoint, this.tokenizer, engine, this.#batchSize);
   }
 
   /** What decoding and transcription read: engine, tokenizer, and what the checkpoint says of its decoding. */
@@ -198,18 +196,39 @@ export class WhisperPipeline {
     });
   }
 
-  /** Which language is spoken in the first 30 s of a recording. */
+  /**
+   * Which language is spoken in the first 30 s of a recording.
+   *
+   * @throws the signal's reason, once it is aborted
+   */
   async detectLanguage(input: AudioInput, options: LoadAudioOptions = {}): Promise<LanguageDetection> {
     assertKnownOptions("detectLanguage", options, [...AUDIO_OPTIONS, "signal"]);
     const { nMels } = this.engine.dimensions;
     const frames = windowFrames(this.engine.dimensions);
-    const samples = await firstSamples(await openAudio(input, options), frames * HOP_LENGTH);
-    const mel = logMelWindow(samples, nMels, frames);
-    const audio = await this.engine.encode({ data: mel.data, dims: [1, nMels, frames] });
+    return this.#share(options.signal, async (engine, signal) => {
+      const audio = await openAudio(input, { ...options, ...(signal !== undefined && { signal }) });
+      const mel = logMelWindow(await firstSamples(audio, frames * HOP_LENGTH), nMels, frames);
+      const encoded = await engine.encode({ data: mel.data, dims: [1, nMels, frames] });
+      return (await detectLanguage(engine, encoded, this.tokenizer))[0];
+    });
+  }
+
+  /**
+   * Does the work of one call on a view of the engine of its own: calls share it fairly, and an aborted one lets go of it at once.
+   *
+   * @param signal the caller's; what the work gets follows it, so that calls that share one do not add up their listeners
+   */
+  async #share<T>(
+    signal: AbortSignal | undefined,
+    work: (engine: Engine, signal: AbortSignal | undefined) => Promise<T>,
+  ): Promise<T> {
+    signal?.throwIfAborted();
+    const own = signal && AbortSignal.any([signal]);
+    const engine = this.scheduler.client({ signal: own });
     try {
-      return (await detectLanguage(this.engine, audio, this.tokenizer))[0];
+      return await work(engine, own);
     } finally {
-      audio.dispose();
+      void engine.dispose(); // the engine may be at a call of an aborted one: nobody has to wait for it
     }
   }
 
@@ -221,30 +240,35 @@ export class WhisperPipeline {
     const { algorithm = "chunked", allowPrivateAddresses, maxBytes, timeoutMs, maxSeconds, ...rest } = options;
     assertOneOf("algorithm", algorithm, ALGORITHMS);
     assertOptionsOf(algorithm, options);
-    const { signal } = options;
-    const load = withoutUndefined({ allowPrivateAddresses, maxBytes, timeoutMs, maxSeconds, signal });
-    signal?.throwIfAborted();
-    const { context } = this;
-    const sources = inputs.map((input) => (): Promise<AudioStream> => openAudio(input, load));
-    if (algorithm === "chunked") {
-      const chunked = rest as ManyChunkedOptions;
-      return transcribeManyChunked(context, sources, {
-        ...chunked,
-        batchSize: chunked.batchSize ?? this.#batchSize,
-        onResult,
+    return this.#share(options.signal, async (engine, signal) => {
+      const context = { ...this.context, engine };
+      const load = withoutUndefined({ allowPrivateAddresses, maxBytes, timeoutMs, maxSeconds, signal });
+      const sources = inputs.map((input) => (): Promise<AudioStream> => openAudio(input, load));
+      if (algorithm === "chunked") {
+        const chunked = rest as ManyChunkedOptions;
+        return transcribeManyChunked(context, sources, {
+          ...chunked,
+          signal,
+          batchSize: chunked.batchSize ?? this.#batchSize,
+          onResult,
+        });
+      }
+      const { returnTimestamps = false, ...sequential } = rest as ManySequentialOptions & {
+        returnTimestamps?: boolean;
+      };
+      const results = await transcribeManySequential(context, sources, {
+        ...sequential,
+        signal,
+        onResult: onResult && ((result, index) => onResult(returnTimestamps ? withChunks(result) : result, index)),
       });
-    }
-    const { returnTimestamps = false, ...sequential } = rest as ManySequentialOptions & { returnTimestamps?: boolean };
-    const results = await transcribeManySequential(context, sources, {
-      ...sequential,
-      onResult: onResult && ((result, index) => onResult(returnTimestamps ? withChunks(result) : result, index)),
+      return returnTimestamps ? results.map(withChunks) : results;
     });
-    return returnTimestamps ? results.map(withChunks) : results;
   }
 
   /** Frees the engine. Safe to call twice. */
-  dispose(): Promise<void> {
-    return this.engine.dispose();
+  async dispose(): Promise<void> {
+    await this.scheduler.dispose();
+    await this.engine.dispose();
   }
 }
 

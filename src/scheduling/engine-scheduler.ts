@@ -533,7 +533,13 @@ async function together<G>(
 
 /** Tells a call that one more of its windows is encoded. */
 function reportEncoded({ call }: WindowGrant): void {
-  if (!call.ended) call.onEncoded?.(++call.reported);
+  if (call.ended) return;
+  try {
+    call.onEncoded?.(++call.reported);
+  } catch (error) {
+    removeFrom(call.account.encodes, call);
+    failEncode(call, error); // the caller's own, and nobody else's
+  }
 }
 
 /**
@@ -544,7 +550,12 @@ function reportEncoded({ call }: WindowGrant): void {
 function answerRow({ call, index }: RowGrant, generated: Generated): boolean {
   if (call.ended || call.results[index] !== undefined) return false;
   call.results[index] = generated;
-  call.onGenerated?.(index, generated);
+  try {
+    call.onGenerated?.(index, generated);
+  } catch (error) {
+    failGenerate(call, error); // the caller's own, and nobody else's
+    return true;
+  }
   if (--call.left === 0) {
     call.ended = true;
     call.resolve(call.results);

@@ -8,7 +8,7 @@ import { performance } from "node:perf_hooks";
 import { InputError, OptionError, quote, UnsupportedAudioError } from "../errors.ts";
 import { windowFrames } from "../model/index.ts";
 import { WhisperPipeline, type TranscribeOptions } from "../pipeline/index.ts";
-import { EngineScheduler, type SchedulerCounters } from "../scheduling/index.ts";
+import type { SchedulerCounters } from "../scheduling/index.ts";
 import type { Transcript } from "../transcription/index.ts";
 import type { ServerConfig } from "./config.ts";
 import { ServiceJob } from "./job.ts";
@@ -66,7 +66,6 @@ interface NamedFile {
 
 interface LoadedModel extends ServedModel {
   readonly pipeline: WhisperPipeline;
-  readonly scheduler: EngineScheduler;
 }
 
 export class PipelineService implements TranscriptionService {
@@ -128,7 +127,6 @@ export class PipelineService implements TranscriptionService {
           device: pipeline.device,
           dtype: pipeline.dtype,
           pipeline,
-          scheduler: new EngineScheduler(pipeline.engine),
         };
         loaded.push(model);
         await warm(pipeline);
@@ -152,7 +150,7 @@ export class PipelineService implements TranscriptionService {
 
   /** What each model's scheduler has done, by model. */
   get counters(): readonly { readonly model: string; readonly counters: SchedulerCounters }[] {
-    return this.#loaded.map(({ id, scheduler }) => ({ model: id, counters: scheduler.counters }));
+    return this.#loaded.map(({ id, pipeline }) => ({ model: id, counters: pipeline.scheduler.counters }));
   }
 
   assertRoom(client: string): void {
@@ -180,7 +178,7 @@ export class PipelineService implements TranscriptionService {
   openEngine(name?: string): EngineLease {
     if (!this.#isAccepting) throw new ShuttingDownError();
     const model = this.#model(name);
-    const engine = model.scheduler.client({ priority: LIVE_PRIORITY });
+    const engine = model.pipeline.scheduler.client({ priority: LIVE_PRIORITY });
     const lease: EngineLease = {
       ...model.pipeline.context,
       tokenizer: model.pipeline.tokenizer,
@@ -208,10 +206,7 @@ export class PipelineService implements TranscriptionService {
       clearTimeout(timer);
     }
     for (const lease of [...this.#leases]) lease.close();
-    for (const { scheduler, pipeline } of this.#loaded) {
-      await scheduler.dispose();
-      await pipeline.dispose();
-    }
+    for (const { pipeline } of this.#loaded) await pipeline.dispose();
   }
 
   #cancelAll(): void {
@@ -324,7 +319,6 @@ export class PipelineService implements TranscriptionService {
     const { options } = job.request;
     const file = input instanceof URL ? null : input;
     const model = this.#model(job.model);
-    const engine = model.scheduler.client({ signal: job.signal });
     try {
       const given: TranscribeOptions = {
         ...options,
@@ -337,13 +331,11 @@ export class PipelineService implements TranscriptionService {
         onSegment: (segment) => job.segment(segment),
       };
       const source = input instanceof URL ? input : input.path;
-      const transcript = await model.pipeline.withEngine(engine).transcribe(source, given);
+      const transcript = await model.pipeline.transcribe(source, given);
       const warnings = transcript.warnings.map((warning) => withoutPath(warning, file));
       return { ...transcript, warnings };
     } catch (error) {
       throw readable(error, file);
-    } finally {
-      await engine.dispose();
     }
   }
 

@@ -33,7 +33,10 @@ export interface TranscriptionContext {
 
 /** How far a recording is transcribed. */
 export interface Progress {
-  /** Never decreases. */
+  /**
+   * Of the recording; never decreases. The chunked algorithm, whose windows share batches, tells of each window twice: it counts half when
+   * it is encoded, whole when its text is there.
+   */
   readonly processedSeconds: number;
   /** What the container says, until the end is reached; null where it says nothing. Never less than `processedSeconds`. */
   readonly totalSeconds: number | null;

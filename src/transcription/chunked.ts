@@ -18,7 +18,7 @@ import {
   type ResolvedChunked,
   type TranscriptionContext,
 } from "./chunked-options.ts";
-import { alignWindows } from "./piece-words.ts";
+import { alignWindows, type UntimedWindow } from "./piece-words.ts";
 import { Recording, type AudioSource, type WindowLanguage } from "./recording.ts";
 import type { Segment, Transcript } from "./transcript.ts";
 import type { AudioWindow } from "./windows.ts";
@@ -39,17 +39,21 @@ interface Job {
   readonly window: AudioWindow;
 }
 
-interface DecodedBatch {
-  readonly jobs: readonly Job[];
-  readonly languages: readonly WindowLanguage[];
-  readonly results: readonly DecodingResult[];
-  /** Of the text tokens of each window, where words are wanted. */
-  readonly timings: readonly (readonly TokenTiming[])[] | null;
-}
+/** What became of a window. */
+type Outcome =
+  | {
+      readonly result: DecodingResult;
+      readonly language: WindowLanguage;
+      /** Of its text tokens, where words are wanted. */
+      readonly timings: readonly TokenTiming[] | undefined;
+    }
+  | { readonly error: unknown };
 
-interface FailedBatch {
+/** Windows that are computed together. */
+interface Batch {
   readonly jobs: readonly Job[];
-  readonly error: unknown;
+  /** Of each job, as soon as it is there; none rejects. */
+  readonly outcomes: readonly Promise<Outcome>[];
 }
 
 /**
@@ -109,13 +113,16 @@ async function run(
   options: ResolvedChunked,
   signal: AbortSignal | undefined,
 ): Promise<void> {
-  const inFlight: Promise<DecodedBatch | FailedBatch>[] = [];
+  const inFlight: Batch[] = [];
   const maxSamples = windowFrames(context.engine.dimensions) * HOP_LENGTH;
   let languagesKnown = Promise.resolve();
   const deliverOldest = async (): Promise<void> => {
-    const batch = await inFlight[0];
-    void inFlight.shift();
-    if (!signal?.aborted) deliver(batch);
+    const { jobs, outcomes } = inFlight[0];
+    for (const [i, job] of jobs.entries()) {
+      const outcome = await outcomes[i];
+      if (!signal?.aborted) deliver(job, outcome);
+    }
+    inFlight.shift();
   };
   try {
     for await (const batch of streamBatches(jobsOf(recordings, maxSamples, signal), options.batchSize)) {
@@ -130,8 +137,8 @@ async function run(
     }
     while (inFlight.length > 0 && !signal?.aborted) await deliverOldest();
   } finally {
-    // Batches that nobody waits for any more still have to free their audio; they never reject.
-    await Promise.all(inFlight);
+    // Batches that nobody waits for any more still have to free their audio.
+    await Promise.all(inFlight.flatMap(({ outcomes }) => outcomes));
   }
   if (signal?.aborted) for (const recording of recordings) recording.fail(signal.reason);
 }
@@ -155,17 +162,39 @@ async function* jobsOf(
  * @param turn resolves when the languages of all windows before this batch are known
  * @param passOn to be called when those of this batch are known, or never will be
  */
-async function decodeBatch(
+function decodeBatch(
+  context: TranscriptionContext,
+  jobs: readonly Job[],
+  options: ResolvedChunked,
+  signal: AbortSignal | undefined,
+  turn: Promise<void>,
+  passOn: () => void,
+): Batch {
+  const settle: ((outcome: Outcome) => void)[] = [];
+  const outcomes = jobs.map((_, i) => new Promise<Outcome>((resolve) => (settle[i] = resolve)));
+  void (async () => {
+    try {
+      await decodeWindows(context, jobs, options, signal, turn, passOn, (i, outcome) => settle[i](outcome));
+    } catch (error) {
+      for (const each of settle) each({ error }); // those that are settled already stay so
+    } finally {
+      passOn();
+    }
+  })();
+  return { jobs, outcomes };
+}
+
+async function decodeWindows(
   { engine, tokenizer, generation }: TranscriptionContext,
   jobs: readonly Job[],
   options: ResolvedChunked,
   signal: AbortSignal | undefined,
   turn: Promise<void>,
   passOn: () => void,
-): Promise<DecodedBatch | FailedBatch> {
-  let audio: AudioState | null = null;
+  settle: (index: number, outcome: Outcome) => void,
+): Promise<void> {
+  const audio = await encodeWindows(engine, jobs);
   try {
-    audio = await encodeWindows(engine, jobs);
     await turn;
     signal?.throwIfAborted();
     const needed = jobs.some(({ recording }) => recording.needsDetection);
@@ -173,31 +202,54 @@ async function decodeBatch(
     const languages = jobs.map(({ recording }, i) => recording.languageOf(detections[i]));
     passOn();
     const codes = languages.map(({ code }) => code);
-    const results = await decodeGreedy(engine, audio, tokenizer, codes, options.decoding);
-    signal?.throwIfAborted();
     const heads = alignmentHeads(engine.dimensions, generation.alignmentHeads ?? null);
-    const spans = jobs.map(({ window }) => window);
-    const timings = options.words === null ? null : await alignWindows(engine, audio, tokenizer, heads, spans, results);
-    return { jobs, languages, results, timings };
-  } catch (error) {
-    return { jobs, error };
+
+    // Windows that end while others are being timed are timed together after them.
+    const untimed: UntimedWindow[] = [];
+    let timing = Promise.resolve();
+    const time = async (): Promise<void> => {
+      const windows = untimed.splice(0);
+      if (windows.length === 0) return;
+      signal?.throwIfAborted();
+      const timings = await alignWindows(engine, audio, tokenizer, heads, windows);
+      for (const [i, { window, result }] of windows.entries()) {
+        settle(window, { result, language: languages[window], timings: timings[i] });
+      }
+    };
+    const onResult = (window: number, result: DecodingResult): void => {
+      if (options.words === null) {
+        settle(window, { result, language: languages[window], timings: undefined });
+        return;
+      }
+      untimed.push({ window, span: jobs[window].window, result });
+      timing = timing.then(time);
+      timing.catch(() => {}); // waited for below
+    };
+    await decodeGreedy(engine, audio, tokenizer, codes, options.decoding, onResult);
+    await timing;
   } finally {
-    passOn();
-    audio?.dispose();
+    audio.dispose();
   }
 }
 
-function deliver(batch: DecodedBatch | FailedBatch): void {
-  for (const [i, { recording, window }] of batch.jobs.entries()) {
-    if ("error" in batch) recording.fail(batch.error);
-    else recording.add(window, batch.results[i], batch.languages[i].isOwn, batch.timings?.[i]);
-  }
+function deliver({ recording, window }: Job, outcome: Outcome): void {
+  if ("error" in outcome) recording.fail(outcome.error);
+  else recording.add(window, outcome.result, outcome.language.isOwn, outcome.timings);
 }
 
 /** The log-Mel of each window is its own, as Hugging Face's extractor has it (facts 1.4.7). */
 function encodeWindows(engine: Engine, jobs: readonly Job[]): Promise<AudioState> {
-  if (engine.encodeSamples !== undefined) return engine.encodeSamples(jobs.map(({ window }) => window.samples));
-  return engine.encode(melBatch(jobs, engine.dimensions.nMels, windowFrames(engine.dimensions)));
+  let reported = 0;
+  const onEncoded = (windows: number): void => {
+    for (; reported < windows; reported++) jobs[reported].recording.addEncoded(jobs[reported].window);
+  };
+  if (engine.encodeSamples !== undefined) {
+    return engine.encodeSamples(
+      jobs.map(({ window }) => window.samples),
+      { onEncoded },
+    );
+  }
+  return engine.encode(melBatch(jobs, engine.dimensions.nMels, windowFrames(engine.dimensions)), { onEncoded });
 }
 
 /** [batch, nMels, frames]. */

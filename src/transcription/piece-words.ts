@@ -20,10 +20,17 @@ export interface WordOptions {
   readonly appendPunctuations: string;
 }
 
+/** A decoded window whose text is to be timed. */
+export interface UntimedWindow {
+  /** Its index in the audio state. */
+  readonly window: number;
+  readonly span: WindowSpan;
+  readonly result: DecodingResult;
+}
+
 /**
  * When each text token of decoded windows is spoken.
  *
- * @param audio of these windows, in this order
  * @returns for each window one entry a text token, in seconds from the start of the recording
  */
 export async function alignWindows(
@@ -31,19 +38,18 @@ export async function alignWindows(
   audio: AudioState,
   tokenizer: DecodingTokenizer,
   heads: Heads,
-  spans: readonly WindowSpan[],
-  results: readonly DecodingResult[],
+  windows: readonly UntimedWindow[],
 ): Promise<TokenTiming[][]> {
   const { special } = tokenizer;
-  const requests = results.map(({ tokens, language, task }, window) => ({
+  const requests = windows.map(({ window, span, result: { tokens, language, task } }) => ({
     window,
     startSequence: tokenizer.sotSequence({ language, task, timestamps: true }),
     textTokens: tokens.filter((token) => token < special.eot),
-    frames: Math.min(Math.floor(spans[window].length / HOP_LENGTH), windowFrames(engine.dimensions)),
+    frames: Math.min(Math.floor(span.length / HOP_LENGTH), windowFrames(engine.dimensions)),
   }));
   const timings = await alignTokens(engine, audio, requests, heads, special);
-  return timings.map((ofWindow, window) => {
-    const offset = spans[window].start / SAMPLE_RATE;
+  return timings.map((ofWindow, i) => {
+    const offset = windows[i].span.start / SAMPLE_RATE;
     return ofWindow.map((timing) => ({ ...timing, start: offset + timing.start, end: offset + timing.end }));
   });
 }

@@ -36,7 +36,9 @@ export class Recording {
   readonly #builder: TranscriptBuilder;
   #audio: AudioStream | null = null;
   #duration = 0;
-  #processedSeconds = 0;
+  /** What windows have text, and what windows are encoded, in seconds from the start. */
+  #decodedSeconds = 0;
+  #encodedSeconds = 0;
   /** What was detected in the first window with speech. */
   #detected: LanguageDetection | null = null;
   /** What was detected in the window that is least silent of those before. */
@@ -106,6 +108,13 @@ export class Recording {
     return { code: language, isOwn };
   }
 
+  /** A window more is encoded. */
+  addEncoded(window: AudioWindow): void {
+    if (this.result !== null) return;
+    this.#encodedSeconds = Math.max(this.#encodedSeconds, endOf(window));
+    this.#report(this.#audio?.durationHint ?? null);
+  }
+
   /**
    * Takes the next decoded window; the last one ends the recording.
    *
@@ -120,7 +129,7 @@ export class Recording {
     if (this.result !== null) return;
     this.#builder.add({ span: window, result, hasOwnLanguage, ...(timings === undefined ? {} : { timings }) });
     this.#duration = (window.start + window.length) / SAMPLE_RATE;
-    this.#processedSeconds = (window.start + window.length - window.right) / SAMPLE_RATE;
+    this.#decodedSeconds = endOf(window);
     if (window.isLast) this.#succeed();
     else this.#report(this.#audio?.durationHint ?? null);
   }
@@ -136,7 +145,7 @@ export class Recording {
       duration: this.#duration,
       warnings: this.#warnings(),
     });
-    this.#processedSeconds = this.#duration;
+    this.#decodedSeconds = this.#duration;
     this.#report(this.#duration);
     this.#settle({ status: "fulfilled", value: transcript });
   }
@@ -148,7 +157,7 @@ export class Recording {
   }
 
   #report(totalSeconds: number | null): void {
-    const processedSeconds = this.#processedSeconds;
+    const processedSeconds = (this.#decodedSeconds + Math.max(this.#decodedSeconds, this.#encodedSeconds)) / 2;
     // A container may promise less than it holds.
     const total = totalSeconds === null ? null : Math.max(totalSeconds, processedSeconds);
     this.#events.onProgress({ processedSeconds, totalSeconds: total });
@@ -169,4 +178,9 @@ export class Recording {
     }
     return warnings;
   }
+}
+
+/** Where the part of the recording ends that is the window's own, in seconds. */
+function endOf({ start, length, right }: AudioWindow): number {
+  return (start + length - right) / SAMPLE_RATE;
 }
