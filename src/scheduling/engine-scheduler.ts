@@ -15,7 +15,6 @@ import {
   failGenerate,
   windowCount,
   type EncodeCall,
-  type GenerateCall,
   type ProbeCall,
 } from "./account.ts";
 import { EncodedBatch } from "./audio-view.ts";

@@ -531,6 +531,60 @@ const cases = {
     expect(Math.min(timestamps, texts)).toBeGreaterThan(50);
   },
 
+  "generate() tells of each row and encode() of each window": async ({ bench }: Suite) => {
+    const { engine, model, dimensions } = await bench();
+    const mel = toyMel(dimensions, BATCH);
+    const seen: number[] = [];
+    const audio = await engine.encode(mel, { onEncoded: (windows) => seen.push(windows) });
+    expect(seen).toEqual([...seen].sort((a, b) => a - b));
+    expect(seen.at(-1)).toBe(BATCH);
+    const rows = new Map<number, Generated>();
+    const requests = range(9).map((i) => request(model, { window: i % BATCH, seed: i, maxNewTokens: 3 * i }));
+    const results = await engine.generate(audio, requests, (index, generated) => {
+      expect(rows.has(index)).toBe(false);
+      rows.set(index, generated);
+    });
+    expect(range(9).map((i) => rows.get(i))).toEqual(results);
+    audio.dispose();
+  },
+
+  "startGeneration() gives what generate() gives, however it is advanced, and gives up what is cancelled": async ({
+    bench,
+    logprobTolerance,
+  }: Suite) => {
+    const { engine, audio, model } = await bench();
+    if (engine.startGeneration === undefined) throw new Error("The engine has no startGeneration()");
+    const requests = range(9).map((i) =>
+      request(model, { window: (2 * i) % BATCH, seed: i, timestamps: i % 2 === 0, maxNewTokens: 3 * i }),
+    );
+    const expected = await engine.generate(audio, requests);
+    for (const [steps, cancelled] of [
+      [1, []],
+      [4, [0, 8]],
+      [5, [3, 5, 6]],
+      [100, []],
+    ] as const) {
+      const generation = engine.startGeneration(audio, requests.slice(0, 6));
+      const later = requests.slice(6);
+      const first = generation.add?.(audio, later);
+      if (generation.add !== undefined) expect(first).toBe(6);
+      const count = generation.add === undefined ? 6 : 9;
+      for (const index of cancelled) generation.cancel(index);
+      const ended = new Map<number, Generated>();
+      for (let turns = 0; generation.rows > 0; turns++) {
+        expect(turns).toBeLessThan(1000);
+        for (const { index, generated } of await generation.advance(steps)) ended.set(index, generated);
+      }
+      generation.dispose();
+      generation.dispose();
+      const wanted = range(count).filter((index) => !(cancelled as readonly number[]).includes(index));
+      expect([...ended.keys()].sort((a, b) => a - b)).toEqual(wanted);
+      for (const index of wanted) {
+        expectSameGeneration(ended.get(index) as Generated, expected[index], logprobTolerance);
+      }
+    }
+  },
+
   "generate() carries out the rules over a real vocabulary": async ({ bench, logprobTolerance }: Suite) => {
     const { engine, audio, model } = await bench("vocabulary");
     const { rules } = request(model);
