@@ -8,7 +8,7 @@ import { mkdtemp, open, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
-import { InputError } from "../errors.ts";
+import { InputError, isDiskFull } from "../errors.ts";
 import type { ByteSource } from "./byte-source.ts";
 
 /** A temporary copy of a stream. */
@@ -63,8 +63,7 @@ export async function spool(
     return { path, remove };
   } catch (error) {
     await remove();
-    const code = (error as NodeJS.ErrnoException).code;
-    if (code === "ENOSPC" || code === "EDQUOT") {
+    if (isDiskFull(error)) {
       const hint = "set TMPDIR to a folder on a larger disk";
       throw new InputError(source.name, `the disk of "${tmpdir()}" is full`, { cause: error, hint });
     }

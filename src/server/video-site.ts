@@ -54,8 +54,8 @@ export class UnknownSiteError extends InputError {
 }
 
 export interface VideoOptions {
-  /** Where files go. */
-  readonly folder: string;
+  /** Where files go, or what makes sure of it. */
+  readonly folder: string | (() => Promise<string>);
   readonly maxUploadBytes: number;
   readonly maxSeconds: number;
   readonly allowPrivateAddresses: boolean;
@@ -126,10 +126,11 @@ async function downloadVideo(url: string, options: VideoOptions, signal: AbortSi
     );
   }
   const stem = `video-${randomBytes(16).toString("hex")}`;
+  const folder = typeof options.folder === "string" ? options.folder : await options.folder();
   const files = async (): Promise<string[]> =>
-    (await readdir(options.folder).catch(() => []))
+    (await readdir(folder).catch(() => []))
       .filter((name) => name.startsWith(`${stem}.`))
-      .map((name) => join(options.folder, name));
+      .map((name) => join(folder, name));
   const stopped = new AbortController();
   const measure = async (): Promise<void> => {
     const sizes = await Promise.all(
@@ -144,7 +145,7 @@ async function downloadVideo(url: string, options: VideoOptions, signal: AbortSi
       url,
       [
         ...["--format", "bestaudio/best", ...ceiling, "--no-mtime", "--no-part", "--fixup", "never"],
-        ...["--output", join(options.folder, `${stem}.%(ext)s`)],
+        ...["--output", join(folder, `${stem}.%(ext)s`)],
       ],
       DOWNLOAD_MS,
       AbortSignal.any([signal, stopped.signal]),

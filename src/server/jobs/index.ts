@@ -41,7 +41,7 @@ const FORMAT = z.object({ format: z.enum(OUTPUT_FORMATS).default("json") });
 /** Adds the routes, and goes on with the jobs that an earlier server has left. */
 export async function jobs(app: FastifyInstance, context: ServerContext): Promise<void> {
   const { service, uploads, config } = context;
-  const { store, folder } = await openStore(app, config, uploads.folder);
+  const { store, folder } = await openStore(app, config);
   const kept = await KeptJobs.open({
     service,
     store,
@@ -156,8 +156,7 @@ export async function jobs(app: FastifyInstance, context: ServerContext): Promis
 async function openStore(
   app: FastifyInstance,
   config: ServerConfig,
-  uploads: string,
-): Promise<{ store: JobStore; folder: string }> {
+): Promise<{ store: JobStore; folder: string | null }> {
   // Servers of one machine have stores of their own.
   const folder = config.store ?? join(defaultCacheDir(), "jobs", String(config.port));
   try {
@@ -168,7 +167,7 @@ async function openStore(
     if (config.store !== undefined) throw error;
     app.log.warn({ err: error }, "the job store cannot be used: jobs live in memory, and end with the server");
   }
-  return { store: new MemoryStore(), folder: join(uploads, "jobs") };
+  return { store: new MemoryStore(), folder: null };
 }
 
 function audioOf(file: UploadedForm["files"][number] | undefined, url: string | undefined): JobAudio {

@@ -69,8 +69,8 @@ function isFinal({ type }: JobEvent): boolean {
 export interface KeptJobsOptions {
   readonly service: TranscriptionService;
   readonly store: JobStore;
-  /** Where recordings of accepted jobs are. */
-  readonly folder: string;
+  /** Where recordings of accepted jobs go; null: they stay where they are, and end with the server. */
+  readonly folder: string | null;
   readonly ttlSeconds: number;
   readonly onError: (error: unknown) => void;
 }
@@ -78,7 +78,7 @@ export interface KeptJobsOptions {
 export class KeptJobs {
   readonly #service: TranscriptionService;
   readonly #store: JobStore;
-  readonly #folder: string;
+  readonly #folder: string | null;
   readonly #ttlMs: number;
   readonly #onError: (error: unknown) => void;
   readonly #active = new Map<string, ActiveJob>();
@@ -95,9 +95,8 @@ export class KeptJobs {
   /** Opens what the store holds, and goes on with what is unfinished. */
   static async open(options: KeptJobsOptions): Promise<KeptJobs> {
     const jobs = new KeptJobs(options);
-    await mkdir(options.folder, { recursive: true, mode: 0o700 });
     const unfinished = options.store.unfinished();
-    await jobs.#removeStrayFiles(unfinished);
+    if (options.folder !== null) await removeStrayFiles(options.folder, unfinished);
     for (const record of unfinished) jobs.#resume(record);
     return jobs;
   }
@@ -288,17 +287,20 @@ export class KeptJobs {
   }
 
   async #keepFile(id: string, audio: Extract<JobAudio, { kind: "file" }>): Promise<JobAudio> {
+    if (this.#folder === null) return audio;
     const path = join(this.#folder, `${id}${extname(audio.path)}`);
+    await mkdir(this.#folder, { recursive: true, mode: 0o700 }); // somebody may have removed it
     await move(audio.path, path);
     return { ...audio, path };
   }
+}
 
-  /** Files of uploads whose job was never written, or has ended. */
-  async #removeStrayFiles(unfinished: readonly JobRecord[]): Promise<void> {
-    const needed = new Set(unfinished.flatMap(({ audio }) => (audio.kind === "file" ? [basename(audio.path)] : [])));
-    for (const name of await readdir(this.#folder)) {
-      if (!needed.has(name)) await rm(join(this.#folder, name), { force: true });
-    }
+/** Makes the folder, and removes files of uploads whose job was never written, or has ended. */
+async function removeStrayFiles(folder: string, unfinished: readonly JobRecord[]): Promise<void> {
+  await mkdir(folder, { recursive: true, mode: 0o700 });
+  const needed = new Set(unfinished.flatMap(({ audio }) => (audio.kind === "file" ? [basename(audio.path)] : [])));
+  for (const name of await readdir(folder)) {
+    if (!needed.has(name)) await rm(join(folder, name), { force: true });
   }
 }
 
@@ -340,7 +342,12 @@ async function move(from: string, to: string): Promise<void> {
     await rename(from, to);
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== "EXDEV") throw error;
-    await copyFile(from, to);
+    try {
+      await copyFile(from, to);
+    } catch (failure) {
+      await rm(to, { force: true }); // half of it, where the disk is full
+      throw failure;
+    }
     await rm(from, { force: true });
   }
 }
