@@ -93,7 +93,7 @@ export class PackedFile {
         if (!(await this.#isWhole(join(folder, this.name)))) await this.#write(folder);
         return folder;
       } catch (error) {
-        if (error instanceof PartError) throw unavailable(error.message, error.cause);
+        if (error instanceof PartError) throw unavailable(` ${error.message}`, error.cause);
         cause ??= error;
         reasons.push(`"${path}": ${diskReason(error)}`);
       }
@@ -168,7 +168,7 @@ async function makeFolder(path: string): Promise<string> {
 }
 
 function unavailable(reason: string, cause: unknown): EngineUnavailableError {
-  return new EngineUnavailableError("cpu", `weights cannot be packed: ${reason}`, {
+  return new EngineUnavailableError("cpu", `weights cannot be packed:${reason}`, {
     cause,
     hint: "set SOTTO_CACHE to a folder with free space that you may write",
   });
