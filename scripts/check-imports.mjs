@@ -87,7 +87,7 @@ export const FOLDERS = [
     imports: [
       ...["audio", "tokenizer", "hub", "features", "model", "checkpoint", "engine", "scheduling", "decoding"],
       ...["alignment", "transcription", "live", "outputs", "pipeline", "pipeline/choices.ts", "tokenizer/task.ts"],
-      "audio/private-address.ts",
+      ...["audio/private-address.ts", "audio/download.ts"],
     ],
   },
 

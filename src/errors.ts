@@ -129,3 +129,41 @@ export function assertKnownOptions(where: string, options: object, accepted: rea
     }
   }
 }
+
+/** What the system says when a disk, or the user's share of it, is full; SQLite has a word of its own. */
+const DISK_FULL: readonly string[] = ["ENOSPC", "EDQUOT", "SQLITE_FULL"];
+
+/** Whether the disk, or the user's share of it, is full: by an error's code, or that of what caused it. */
+export function isDiskFull(error: unknown): boolean {
+  for (let cause = error, depth = 0; cause instanceof Error && depth < 10; cause = cause.cause, depth++) {
+    if (DISK_FULL.includes(String((cause as Error & { code?: unknown }).code))) return true;
+  }
+  return false;
+}
+
+const DISK_REASONS: Readonly<Record<string, string>> = {
+  ENOSPC: "the disk is full",
+  SQLITE_FULL: "the disk is full",
+  EDQUOT: "the user's share of the disk is full",
+  EROFS: "the disk is read-only",
+  SQLITE_READONLY: "it cannot be written",
+  EACCES: "permission denied",
+  EPERM: "permission denied",
+  ENOENT: "there is no such folder",
+  ENOTDIR: "a part of the path is not a folder",
+  EEXIST: "it is not a folder",
+  EISDIR: "it is a folder, expected a file",
+  ELOOP: "its symbolic links run in a circle",
+  ENAMETOOLONG: "the path is too long",
+  EMFILE: "too many files are open",
+  ENFILE: "too many files are open",
+  EIO: "the disk does not answer",
+  SQLITE_NOTADB: "it is not a SQLite file",
+  SQLITE_CORRUPT: "it is damaged",
+};
+
+/** Why a file or folder cannot be made or written, in words; the error's own message where its code says nothing. */
+export function diskReason(error: unknown): string {
+  const { code, message } = error as Error & { code?: string };
+  return DISK_REASONS[code ?? ""] ?? message;
+}

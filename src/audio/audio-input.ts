@@ -43,6 +43,10 @@ export interface LoadAudioOptions {
   maxBytes?: number;
   /** URLs: longest time without a byte from the server, in ms. Default 30000. */
   timeoutMs?: number;
+  /** URLs: longest time that the server is waited for in all, in ms. Default: as long as it takes. */
+  downloadTimeoutMs?: number;
+  /** URLs: least bytes a second from the server, over each `timeoutMs`; time that decoding takes does not count. Default 1000. */
+  minBytesPerSecond?: number;
   /** Ceiling of the decoded audio, in seconds. Default a week; for `loadAudio`, which keeps it in memory, 12 hours. */
   maxSeconds?: number;
 }

@@ -4,23 +4,24 @@
  */
 
 import { lookup as resolveAll, type LookupAddress } from "node:dns";
+import { open } from "node:fs/promises";
 import { request as requestHttp, type IncomingMessage } from "node:http";
 import { request as requestHttps } from "node:https";
 import { isIP, type LookupFunction } from "node:net";
 
-import { InputError } from "../errors.ts";
-import { ByteSource } from "./byte-source.ts";
+import { InputError, UnsupportedAudioError } from "../errors.ts";
+import { ByteSource, emptyError } from "./byte-source.ts";
 import { isPrivateAddress } from "./private-address.ts";
-import { tooManyBytes } from "./spool.ts";
+import { sniff, SNIFF_BYTES } from "./sniff.ts";
+import { tooManyBytes, writeSource } from "./spool.ts";
+import { TransferLimits, type TransferPatience } from "./transfer-limits.ts";
 
 /** Redirects followed; browsers follow 20, a recording needs one or two. */
 const MAX_REDIRECTS = 5;
 
-export interface DownloadOptions {
+export interface DownloadOptions extends TransferPatience {
   readonly signal: AbortSignal | undefined;
   readonly allowPrivateAddresses: boolean;
-  /** Longest time without a byte, in ms; waits of the reader do not count. */
-  readonly timeoutMs: number;
   readonly maxBytes: number;
 }
 
@@ -36,13 +37,15 @@ function displayUrl(url: URL): string {
 /**
  * Opens a URL and waits for its headers.
  *
- * @throws {InputError} if the address is private, the server does not answer, answers with an error or with too much
+ * @throws {InputError} if the address is private, the server does not answer, answers with an error or with too much; from the
+ * source, if it sends nothing, too little or too much
  */
 export async function download(url: URL, options: DownloadOptions): Promise<ByteSource> {
   const name = displayUrl(url);
+  const limits = new TransferLimits(options);
   let current = url;
   for (let redirects = 0; ; redirects++) {
-    const response = await connect(current, name, options);
+    const response = await connect(current, name, options, limits);
     const status = response.statusCode ?? 0;
     const { location } = response.headers;
     if ([301, 302, 303, 307, 308].includes(status) && location !== undefined) {
@@ -68,7 +71,28 @@ export async function download(url: URL, options: DownloadOptions): Promise<Byte
       response.destroy();
       throw tooManyBytes(name, options.maxBytes);
     }
-    return new ByteSource(name, body(response, name, options), { size: Number.isNaN(announced) ? null : announced });
+    const size = Number.isNaN(announced) ? null : announced;
+    return new ByteSource(name, body(response, name, options, limits), { size });
+  }
+}
+
+/**
+ * Downloads into a file that does not exist yet, and leaves none behind if it fails.
+ *
+ * @throws {InputError} as `download` does
+ * @throws {UnsupportedAudioError} if it is empty, or its beginning shows that it is no audio
+ * @throws the file system's error if it cannot be written
+ */
+export async function downloadFile(url: URL, path: string, options: DownloadOptions): Promise<void> {
+  const source = await download(url, options);
+  try {
+    const head = await source.peek(SNIFF_BYTES);
+    if (head.length === 0) throw emptyError(source.name);
+    const kind = sniff(head);
+    if (kind.kind === "other") throw new UnsupportedAudioError(source.name, kind.reason);
+    await writeSource(await open(path, "wx", 0o600), path, source, options);
+  } finally {
+    await source.close();
   }
 }
 
@@ -89,8 +113,12 @@ function redirectTarget(location: string, from: URL, name: string): URL {
   return target;
 }
 
-function connect(url: URL, name: string, options: DownloadOptions): Promise<IncomingMessage> {
-  const { signal, allowPrivateAddresses, timeoutMs } = options;
+function connect(
+  url: URL,
+  name: string,
+  { signal, allowPrivateAddresses }: DownloadOptions,
+  limits: TransferLimits,
+): Promise<IncomingMessage> {
   signal?.throwIfAborted();
   const host = url.hostname.replace(/^\[|\]$/g, "");
   // A literal address is connected to without a look-up.
@@ -103,9 +131,11 @@ function connect(url: URL, name: string, options: DownloadOptions): Promise<Inco
       ...(signal === undefined ? {} : { signal }),
       ...(allowPrivateAddresses ? {} : { lookup: checkedLookup(name) }),
     });
-    const timer = setTimeout(() => outgoing.destroy(timeoutError(name, timeoutMs)), timeoutMs);
+    const began = performance.now();
+    const timer = setTimeout(() => outgoing.destroy(new InputError(name, limits.impatience)), limits.nextWaitMs);
     outgoing.once("response", (response) => {
       clearTimeout(timer);
+      limits.connected(performance.now() - began);
       resolve(response);
     });
     outgoing.on("error", (error) => {
@@ -129,13 +159,18 @@ function checkedLookup(name: string): LookupFunction {
   };
 }
 
-async function* body(response: IncomingMessage, name: string, options: DownloadOptions): AsyncGenerator<Uint8Array> {
-  const { signal, timeoutMs, maxBytes } = options;
+async function* body(
+  response: IncomingMessage,
+  name: string,
+  { signal, maxBytes }: DownloadOptions,
+  limits: TransferLimits,
+): AsyncGenerator<Uint8Array> {
   const chunks = response[Symbol.asyncIterator]() as AsyncIterator<Uint8Array>;
   let received = 0;
   try {
     for (;;) {
-      const timer = setTimeout(() => response.destroy(timeoutError(name, timeoutMs)), timeoutMs);
+      const began = performance.now();
+      const timer = setTimeout(() => response.destroy(new InputError(name, limits.impatience)), limits.nextWaitMs);
       let next;
       try {
         next = await chunks.next();
@@ -145,6 +180,8 @@ async function* body(response: IncomingMessage, name: string, options: DownloadO
       if (next.done === true) break;
       received += next.value.length;
       if (received > maxBytes) throw tooManyBytes(name, maxBytes);
+      const fault = limits.received(performance.now() - began, next.value.length);
+      if (fault !== null) throw new InputError(name, fault);
       yield next.value;
     }
   } catch (error) {
@@ -152,10 +189,6 @@ async function* body(response: IncomingMessage, name: string, options: DownloadO
   } finally {
     response.destroy();
   }
-}
-
-function timeoutError(name: string, timeoutMs: number): InputError {
-  return new InputError(name, `the server sent nothing for ${timeoutMs / 1000} s`);
 }
 
 function privateError(name: string, address: string): InputError {

@@ -5,7 +5,7 @@
 
 import { fileURLToPath } from "node:url";
 
-import { InputError, UnsupportedAudioError, assertKnownOptions } from "../errors.ts";
+import { InputError, OptionError, UnsupportedAudioError, assertKnownOptions, quote } from "../errors.ts";
 import { abortable } from "./abortable.ts";
 import type { AudioInput, AudioStream, LoadAudioOptions } from "./audio-input.ts";
 import { ByteSource, describe, emptyError, iterateStream, oneChunk, openFile, toBytes } from "./byte-source.ts";
@@ -14,6 +14,7 @@ import {
   DEFAULT_MAX_BYTES,
   DEFAULT_MAX_LOAD_SECONDS,
   DEFAULT_MAX_STREAM_SECONDS,
+  DEFAULT_MIN_BYTES_PER_SECOND,
   DEFAULT_TIMEOUT_MS,
   SAMPLE_RATE,
 } from "./constants.ts";
@@ -25,7 +26,10 @@ import { sniff, SNIFF_BYTES } from "./sniff.ts";
 import { parseWavHeader, readWav, type WavHeader } from "./wav.ts";
 import { WarningList } from "./warnings.ts";
 
-const OPTION_NAMES = ["signal", "allowPrivateAddresses", "maxBytes", "timeoutMs", "maxSeconds"] as const;
+const OPTION_NAMES = [
+  ...["signal", "allowPrivateAddresses", "maxBytes", "timeoutMs", "downloadTimeoutMs", "minBytesPerSecond"],
+  "maxSeconds",
+] as const;
 
 /** A WAV whose samples begin later than this is left to the other decoders: some recorders put pictures first. */
 const MAX_WAV_HEADER_BYTES = 2 ** 20;
@@ -174,12 +178,26 @@ async function openPath(path: string, context: Context): Promise<Opened> {
 }
 
 async function openUrl(url: URL, context: Context): Promise<Opened> {
-  const { allowPrivateAddresses = false, timeoutMs = DEFAULT_TIMEOUT_MS } = context.options;
-  const { download } = await import("./download.ts");
+  const {
+    allowPrivateAddresses = false,
+    timeoutMs = DEFAULT_TIMEOUT_MS,
+    downloadTimeoutMs: totalTimeoutMs = Infinity,
+    minBytesPerSecond = DEFAULT_MIN_BYTES_PER_SECOND,
+  } = context.options;
   const { signal, maxBytes } = context;
-  const source = await download(url, { signal, maxBytes, allowPrivateAddresses, timeoutMs });
+  const patience = { timeoutMs, totalTimeoutMs, minBytesPerSecond };
+  assertAtLeast("timeoutMs", timeoutMs, 1);
+  assertAtLeast("downloadTimeoutMs", totalTimeoutMs, 1);
+  assertAtLeast("minBytesPerSecond", minBytesPerSecond, 0);
+  const { download } = await import("./download.ts");
+  const source = await download(url, { signal, maxBytes, allowPrivateAddresses, ...patience });
   // Kept on disk at once: a server does not wait while an hour is transcribed.
   return openSpooled(source, context);
+}
+
+function assertAtLeast(option: string, value: number, least: number): void {
+  if (typeof value === "number" && value >= least) return;
+  throw new OptionError(option, `Cannot use ${quote(value)} as option "${option}": expected a number from ${least}`);
 }
 
 async function openBytes(bytes: Uint8Array, context: Context, name = "audio"): Promise<Opened> {

@@ -74,7 +74,9 @@ export interface TranscribedInput {
   readonly error?: Error;
 }
 
-const AUDIO_OPTIONS = ["allowPrivateAddresses", "maxBytes", "timeoutMs", "maxSeconds"] as const;
+const AUDIO_OPTIONS = [
+  ...["allowPrivateAddresses", "maxBytes", "timeoutMs", "downloadTimeoutMs", "minBytesPerSecond", "maxSeconds"],
+] as const;
 const TRANSCRIBE_OPTIONS: Readonly<Record<Algorithm, readonly string[]>> = {
   chunked: [...CHUNKED_OPTIONS, ...AUDIO_OPTIONS, "algorithm"],
   sequential: [...SEQUENTIAL_OPTIONS, ...AUDIO_OPTIONS, "algorithm", "returnTimestamps"],
@@ -237,12 +239,14 @@ export class WhisperPipeline {
     options: TranscribeManyOptions,
     onResult?: ManyChunkedOptions["onResult"],
   ): Promise<PromiseSettledResult<Transcript>[]> {
-    const { algorithm = "chunked", allowPrivateAddresses, maxBytes, timeoutMs, maxSeconds, ...rest } = options;
+    const { algorithm = "chunked", allowPrivateAddresses, maxBytes, maxSeconds, ...others } = options;
+    const { timeoutMs, downloadTimeoutMs, minBytesPerSecond, ...rest } = others;
     assertOneOf("algorithm", algorithm, ALGORITHMS);
     assertOptionsOf(algorithm, options);
     return this.#share(options.signal, async (engine, signal) => {
       const context = { ...this.context, engine };
-      const load = withoutUndefined({ allowPrivateAddresses, maxBytes, timeoutMs, maxSeconds, signal });
+      const patience = { timeoutMs, downloadTimeoutMs, minBytesPerSecond };
+      const load = withoutUndefined({ allowPrivateAddresses, maxBytes, ...patience, maxSeconds, signal });
       const sources = inputs.map((input) => (): Promise<AudioStream> => openAudio(input, load));
       if (algorithm === "chunked") {
         const chunked = rest as ManyChunkedOptions;

@@ -123,6 +123,20 @@ export const CONFIG_FIELDS = [
     group: "Limits",
   },
   {
+    key: "downloadTimeout",
+    kind: "number",
+    value: "seconds",
+    help: "longest download of a URL (default: 30 minutes)",
+    group: "Limits",
+  },
+  {
+    key: "minDownloadRate",
+    kind: "number",
+    value: "n",
+    help: "least bytes a second of a download, over 30 s; 0: any (default: 4096)",
+    group: "Limits",
+  },
+  {
     key: "apiKeys",
     kind: "list",
     value: "keys",

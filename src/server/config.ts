@@ -12,6 +12,12 @@ import { CONFIG_FIELDS, variableOf, type ConfigField } from "./config-fields.ts"
 const DEFAULT_MAX_UPLOAD_BYTES = 2 ** 30;
 const DEFAULT_MAX_SECONDS = 7200;
 
+/** 1 GiB in half an hour is a line of 5 Mbit/s. */
+const DEFAULT_DOWNLOAD_SECONDS = 1800;
+
+/** 32 kbit/s, about what speech takes in real time. */
+const DEFAULT_MIN_DOWNLOAD_RATE = 4096;
+
 /** `setTimeout` fires at once above this. */
 const MAX_TIMER_SECONDS = 2 ** 31 / 1000 - 1;
 
@@ -50,6 +56,8 @@ const SCHEMA = z.strictObject({
   rateLimit: z.int().min(0).max(1_000_000).default(0),
   maxUploadBytes: z.int().min(1).default(DEFAULT_MAX_UPLOAD_BYTES),
   maxSeconds: seconds.default(DEFAULT_MAX_SECONDS),
+  downloadTimeout: seconds.default(DEFAULT_DOWNLOAD_SECONDS),
+  minDownloadRate: z.number().min(0).max(1e9).default(DEFAULT_MIN_DOWNLOAD_RATE),
   apiKeys: list.default([]),
   corsOrigins: list.default([]),
   trustProxy: z.boolean().default(false),

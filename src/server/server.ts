@@ -68,8 +68,9 @@ export async function startServer(config: ServerConfig, options: ServerStartOpti
     await uploads?.close();
   };
   try {
-    uploads = await Uploads.open({ parent: config.uploadDir, maxBytes: config.maxUploadBytes });
-    const videos = new VideoDownloads({ ...config, folder: uploads.folder });
+    const files = await Uploads.open({ parent: config.uploadDir, maxBytes: config.maxUploadBytes });
+    uploads = files;
+    const videos = new VideoDownloads({ ...config, folder: () => files.readyFolder() });
     service = await PipelineService.load(config, {
       videos,
       signal: options.signal,

@@ -89,7 +89,7 @@ export class Call {
   }
 
   #transcribeVideo(context: CallContext, asked: CallArguments, url: string, client: string): void {
-    const download = context.videos.download(url, this.#stopped.signal);
+    const download = context.videos.download(url, this.#stopped.signal, client);
     queueMicrotask(() => this.#send({ msg: "process_starts", eta: null }));
     queueMicrotask(() => this.#send(progressMessage(LOADING)));
     download

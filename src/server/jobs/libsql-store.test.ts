@@ -1,0 +1,40 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { openLibsqlStore } from "./libsql-store.ts";
+
+let folder: string;
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), "sotto-libsql-"));
+});
+afterEach(() => rmSync(folder, { recursive: true, force: true }));
+
+const libsql = await import("libsql").then(
+  (module) => module.default,
+  () => null,
+);
+
+describe.skipIf(libsql === null)("openLibsqlStore() (skipped where libsql is not installed)", () => {
+  it("takes over a store of version 1, with the keys' jobs as theirs", async () => {
+    const database = new (libsql as NonNullable<typeof libsql>)(join(folder, "jobs.db"));
+    database.exec(`create table jobs (id text primary key, client text not null, model text not null, name text not null,
+      audio text not null, options text not null, status text not null, created_at integer not null, finished_at integer,
+      attempts integer not null, transcript text, failure text, seconds real);
+      pragma user_version = 1;`);
+    const insert = database.prepare(
+      "insert into jobs values (?, ?, 'nano', ?, ?, '{}', 'queued', 1, null, 0, null, null, null)",
+    );
+    for (const [id, client] of [
+      ["a", "key 12ab"],
+      ["b", "127.0.0.1"],
+    ]) {
+      insert.run(id, client, `${id}.wav`, JSON.stringify({ kind: "url", url: "http://example.org/" }));
+    }
+    database.close();
+    const store = await openLibsqlStore(folder);
+    expect([store?.get("a")?.owner, store?.get("b")?.owner]).toEqual(["key 12ab", ""]);
+    store?.close();
+    (await openLibsqlStore(folder))?.close();
+  });
+});
