@@ -258,8 +258,13 @@ export type LiveEvent =
   | { readonly type: "ready" }
   | { readonly type: "partial"; readonly text: string }
   | { readonly type: "commit"; readonly text: string; readonly words: readonly LiveWord[] }
-  /** `language`: a code; null if nothing was understood. */
-  | { readonly type: "final"; readonly language?: string | null }
+  /** The utterance as a whole, in place of its commits. `language`: a code; null if nothing was understood. */
+  | {
+      readonly type: "final";
+      readonly text?: string;
+      readonly words?: readonly LiveWord[];
+      readonly language?: string | null;
+    }
   | { readonly type: "error"; readonly message: string };
 
 /** A line to the server's live captions: samples in, events out. */
