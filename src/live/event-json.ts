@@ -2,7 +2,7 @@
 import type { Word } from "../transcription/index.ts";
 import type { LiveEvent } from "./events.ts";
 
-/** @see event-schema.ts, which says what the fields are */
+/** @see src/schemas/live-event.ts, which says what the fields are */
 export function eventObject(event: LiveEvent): object {
   const { type, utterance } = event;
   switch (type) {

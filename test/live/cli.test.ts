@@ -3,7 +3,7 @@ import { chmod, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, describe, expect, it, vi } from "vitest";
-import { LIVE_EVENT } from "../../src/live/event-schema.ts";
+import { LIVE_EVENT } from "../../src/schemas/index.ts";
 import { WhisperPipeline } from "../../src/pipeline/index.ts";
 import { FakeHost } from "../cli/fake-host.ts";
 import { referenceText, samplePath } from "../helpers/samples.ts";

@@ -50,8 +50,8 @@ export function sentence(id: number, start: number, text: string, isTimed = true
   const step = 0.4;
   const end = start + words.length * step;
   return {
-    ...{ id, start, end, text: ` ${text}`, tokens: [], temperature: 0, avgLogprob: -0.2 },
-    ...{ compressionRatio: 1.1, noSpeechProb: 0.01 },
+    ...{ id, start, end, text: ` ${text}`, tokens: [], temperature: 0, avg_logprob: -0.2 },
+    ...{ compression_ratio: 1.1, no_speech_prob: 0.01 },
     ...(isTimed && {
       words: words.map((word, i) => ({
         ...{ word: ` ${word}`, probability: 0.9 },
@@ -63,7 +63,7 @@ export function sentence(id: number, start: number, text: string, isTimed = true
 
 export function transcript(segments: Json[], duration: number): Json {
   const text = segments.map((segment) => segment["text"] as string).join("");
-  return { text, language: "en", languageProbability: 0.98, duration, segments, warnings: [] };
+  return { text, language: "en", language_probability: 0.98, duration, segments, warnings: [] };
 }
 
 /** Hears two sentences in five seconds. */

@@ -1,6 +1,5 @@
 /**
- * The JSON of live events: what `/live` sends between `ready` and `end`, and the lines that `sotto live -f jsonl` prints. docs/schemas/live-event.json
- * is made of it; tests hold both to what is really sent.
+ * The JSON of live events: what `/live` sends between `ready` and `end`, and the lines that `sotto live -f jsonl` prints.
  */
 import { z } from "zod";
 
