@@ -1,7 +1,7 @@
 import { Writable } from "node:stream";
 import { describe, expect, it } from "vitest";
 import { LiveDisplay } from "../../src/cli/live/display.ts";
-import type { LiveEvent } from "../../src/live/index.ts";
+import { eventObject, type LiveEvent } from "../../src/live/index.ts";
 
 class Output extends Writable {
   text = "";
@@ -58,7 +58,7 @@ const final = (text: string): LiveEvent => ({
 const partial = (text: string): LiveEvent => ({ type: "partial", utterance: 0, text });
 
 function show(output: Output, ...events: LiveEvent[]): Output {
-  const display = new LiveDisplay("text", output);
+  const display = new LiveDisplay("text", output, eventObject);
   for (const event of events) display.show(event);
   display.end();
   return output;
@@ -85,7 +85,7 @@ describe("LiveDisplay", () => {
 
   it("prints an utterance that goes on and on as it is committed", () => {
     const output = new Output(false);
-    const display = new LiveDisplay("text", output);
+    const display = new LiveDisplay("text", output, eventObject);
     for (let i = 0; i < 32; i++) display.show(commit(` w${i}`, i));
     expect(output.text).toContain("w0 w1 ");
     expect(output.text.endsWith(" w31")).toBe(true);

@@ -137,9 +137,9 @@ async function transcribe(
   samples: LiveSource["samples"],
   host: CliHost,
 ): Promise<void> {
-  const { LiveSession } = await import("../../live/index.ts");
+  const { eventObject, LiveSession } = await import("../../live/index.ts");
   const { context } = pipeline as CliPipeline & { readonly context: TranscriptionContext };
-  const display = new LiveDisplay(flags.format, host.stdout);
+  const display = new LiveDisplay(flags.format, host.stdout, eventObject);
   const { language, task, prompt, silenceSeconds } = flags;
   const options = { language, task, prompt, ...(silenceSeconds !== undefined && { endpointing: { silenceSeconds } }) };
   const session = new LiveSession(context, options, (event: LiveEvent) => display.show(event));

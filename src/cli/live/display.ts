@@ -3,7 +3,7 @@
  * behind them, and the utterance's final text is written over both; elsewhere, where nothing can be written over, the line comes
  * when the utterance has ended. JSON: each event on a line. SubRip: cues of final text.
  */
-import { eventObject, type CommitEvent, type LiveEvent } from "../../live/index.ts";
+import type { CommitEvent, LiveEvent } from "../../live/index.ts";
 import { formatTimestamp } from "../../outputs/index.ts";
 import type { Word } from "../../transcription/index.ts";
 import type { CliOutput } from "../host.ts";
@@ -25,6 +25,7 @@ const WIDE =
 export class LiveDisplay {
   readonly #format: LiveFormat;
   readonly #output: CliOutput;
+  readonly #toJson: (event: LiveEvent) => object;
   /** Columns of the current line that hold committed text. */
   #column = 0;
   /** Committed text of the utterance under way. */
@@ -33,13 +34,15 @@ export class LiveDisplay {
   #committedFrom = 0;
   #cues = 0;
 
-  constructor(format: LiveFormat, output: CliOutput) {
+  /** @param toJson an event as `jsonl` has it: `eventObject` of the live core, which is not loaded for the sake of help */
+  constructor(format: LiveFormat, output: CliOutput, toJson: (event: LiveEvent) => object) {
     this.#format = format;
     this.#output = output;
+    this.#toJson = toJson;
   }
 
   show(event: LiveEvent): void {
-    if (this.#format === "jsonl") this.#output.write(`${JSON.stringify(eventObject(event))}\n`);
+    if (this.#format === "jsonl") this.#output.write(`${JSON.stringify(this.#toJson(event))}\n`);
     else if (this.#format === "srt") {
       if (event.type === "final") for (const cue of cues(event.words)) this.#showCue(cue);
     } else if (event.type === "commit") this.#commit(event);
