@@ -65,7 +65,8 @@ export async function spool(
     await remove();
     const code = (error as NodeJS.ErrnoException).code;
     if (code === "ENOSPC" || code === "EDQUOT") {
-      const hint = "set TMPDIR to a folder on a larger disk";
+      const remedy = "set TMPDIR to a folder on a larger disk";
+      const hint = { library: remedy, commandLine: remedy, server: remedy };
       throw new InputError(source.name, `the disk of "${tmpdir()}" is full`, { cause: error, hint });
     }
     throw error;
@@ -74,5 +75,7 @@ export async function spool(
 
 /** The error for a source longer than its ceiling. */
 export function tooManyBytes(name: string, maxBytes: number): InputError {
-  return new InputError(name, `it is longer than the ceiling of ${maxBytes} bytes`, { hint: "raise maxBytes" });
+  return new InputError(name, `it is longer than the ceiling of ${maxBytes} bytes`, {
+    hint: { library: "raise maxBytes", server: "raise maxUploadBytes (--max_upload_bytes)" },
+  });
 }

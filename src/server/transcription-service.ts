@@ -5,7 +5,7 @@
 import { rm } from "node:fs/promises";
 import { basename } from "node:path";
 import { performance } from "node:perf_hooks";
-import { InputError, OptionError, quote, UnsupportedAudioError } from "../errors.ts";
+import { InputError, OptionError, quote, UnsupportedAudioError, hintFor } from "../errors.ts";
 import { windowFrames } from "../model/index.ts";
 import { WhisperPipeline, type TranscribeOptions } from "../pipeline/index.ts";
 import { EngineScheduler, type SchedulerCounters } from "../scheduling/index.ts";
@@ -43,6 +43,8 @@ export interface JobReport {
   /** From start to end, and from submission to start. */
   readonly seconds: number;
   readonly waitedSeconds: number;
+  /** What would have helped, where who runs the server can do something. */
+  readonly hint?: string;
 }
 
 export interface ServiceObserver {
@@ -283,6 +285,8 @@ export class PipelineService implements TranscriptionService {
           started,
           () => job.fail(error instanceof Error ? error : new Error(String(error))),
           "failed",
+          0,
+          error instanceof InputError ? hintFor(error.hint, "server") : undefined,
         );
     }
   }
@@ -310,7 +314,7 @@ export class PipelineService implements TranscriptionService {
       if (pageError === undefined) throw error;
       if (error instanceof UnknownSiteError) throw pageError;
       if (!(error instanceof YtDlpMissingError)) throw error;
-      const hint = `if there is a video on it, ${INSTALL_HINT}`;
+      const hint = { server: `if there is a video on it, ${INSTALL_HINT}` };
       throw new UnsupportedAudioError(name, "it is a web page, not audio", { cause: error, hint });
     }
     try {
@@ -361,6 +365,7 @@ export class PipelineService implements TranscriptionService {
     tell: () => void,
     status: JobReport["status"],
     audioSeconds = 0,
+    hint?: string,
   ): Promise<void> {
     const { audio } = job.request;
     if (audio.kind === "file" && audio.temporary) await rm(audio.path, { force: true }).catch(() => undefined);
@@ -369,7 +374,8 @@ export class PipelineService implements TranscriptionService {
     if (status === "done") this.#jobSeconds += (seconds - this.#jobSeconds) / 8;
     const waitedSeconds = Math.max(0, (Date.now() - job.createdAt.getTime()) / 1000 - seconds);
     tell();
-    this.#observer.onJobEnd?.({ model: job.model, status, audioSeconds, seconds, waitedSeconds });
+    const report = { model: job.model, status, audioSeconds, seconds, waitedSeconds };
+    this.#observer.onJobEnd?.(hint === undefined ? report : { ...report, hint });
     this.#scheduleStart();
     if (this.#running.size + this.#waiting.length === 0) this.#onIdle?.();
   }
@@ -407,13 +413,9 @@ async function warm({ engine }: WhisperPipeline): Promise<void> {
 /** An error as the client may read it: with its own name of the file, and no addresses of the inside. */
 function readable(error: unknown, file: NamedFile | null): unknown {
   if (!(error instanceof InputError)) return error;
-  const prefix = `Cannot read "${error.input}": `;
-  const reason = error.message.startsWith(prefix) ? error.message.slice(prefix.length) : error.message;
-  const plain = reason
-    .replace(/its host is at \S+, an address/, "its host is at an address")
-    .replace(/\nHint: pass allowPrivateAddresses.*/s, "");
+  const reason = error.reason.replace(/its host is at \S+, an address/, "its host is at an address");
   const Class = error instanceof UnsupportedAudioError ? UnsupportedAudioError : InputError;
-  return new Class(file?.name ?? error.input, withoutPath(plain, file), { cause: error });
+  return new Class(file?.name ?? error.input, withoutPath(reason, file), { cause: error, hint: error.hint });
 }
 
 /** Whether a URL gave a page instead of a recording (src/audio/sniff.ts). */

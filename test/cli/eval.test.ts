@@ -77,6 +77,15 @@ describe("sotto eval FOLDER", () => {
     expect(files.map((one) => basename(one.file))).toEqual(["b.wav", "a.wav"]);
   });
 
+  it("says what helps in the words of the command line", async () => {
+    recordings({ a: "one" });
+    const hint = { library: "pass allowX", commandLine: "--allow_x allows it" };
+    const host = new FakeHost(hearing({ "a.wav": new InputError("x", "refused", { hint }) }));
+    expect(await host.run("eval", folder)).toBe(1);
+    expect(host.err).toContain('Cannot read "x": refused; --allow_x allows it');
+    expect(host.err).not.toContain("allowX");
+  });
+
   it("goes on after a recording that fails, counts the others, and ends with 1", async () => {
     recordings({ a: "one", b: "two", c: "three" });
     const host = new FakeHost(hearing({ "a.wav": "one", "b.wav": new InputError("x", "broken"), "c.wav": "tree" }));

@@ -172,7 +172,8 @@ export class Captions implements Protocol {
   }
 
   #failWith(error: unknown): void {
-    if (error instanceof OptionError || error instanceof InputError) this.#fail(error.message, CLOSE.policy);
+    if (error instanceof OptionError) this.#fail(error.message, CLOSE.policy);
+    else if (error instanceof InputError) this.#fail(error.messageFor("client"), CLOSE.policy);
     else if (!this.#service.isAccepting) this.#fail(new ShuttingDownError().message, CLOSE.goingAway);
     else this.#fail("Transcribing failed, by a fault of the server", CLOSE.internal);
   }
