@@ -24,6 +24,7 @@ import ts from "typescript";
 /** The folders, lowest first. `tensor`, errors.ts and worker-url.ts are open to all. @type {readonly Folder[]} */
 export const FOLDERS = [
   { name: "tensor", imports: [], portable: [] },
+  { name: "schemas", imports: [], portable: ["zod"] },
 
   { name: "audio", imports: [] },
   { name: "tokenizer", imports: [], portable: ["@huggingface/tokenizers"] },

@@ -10,6 +10,17 @@ export function withHint(message: string, hint: string | undefined): string {
   return hint === undefined ? message : `${message}\nHint: ${hint}`;
 }
 
+/** Who reads a message: a program's author, somebody at the command line, who runs the server, or who only uses it from afar. */
+export type Reader = "library" | "commandLine" | "server" | "client";
+
+/** A remedy: the same for all readers, or in the words of each, and none for those who cannot carry it out. */
+export type Hint = string | Readonly<Partial<Record<Reader, string>>>;
+
+/** The remedy that a reader can carry out. */
+export function hintFor(hint: Hint | undefined, reader: Reader): string | undefined {
+  return typeof hint === "object" ? hint[reader] : hint;
+}
+
 /** A tensor has other dims than the code reading it was told. */
 export class ShapeError extends RangeError {
   override readonly name = "ShapeError";
@@ -25,12 +36,21 @@ export class ShapeError extends RangeError {
 /** An audio file, URL or buffer cannot be opened: missing, a folder, not readable, refused by the server. */
 export class InputError extends Error {
   override readonly name: string = "InputError";
+  /** What would help; the message has it in the words of the library's users. */
+  readonly hint: Hint | undefined;
+
   constructor(
     readonly input: string,
-    reason: string,
-    options?: ErrorOptions & { hint?: string },
+    readonly reason: string,
+    options?: ErrorOptions & { hint?: Hint | undefined },
   ) {
-    super(withHint(`Cannot read "${input}": ${reason}`, options?.hint), options);
+    super(withHint(`Cannot read "${input}": ${reason}`, hintFor(options?.hint, "library")), options);
+    this.hint = options?.hint;
+  }
+
+  /** The message, with the remedy that this reader can carry out. */
+  messageFor(reader: Reader): string {
+    return withHint(`Cannot read "${this.input}": ${this.reason}`, hintFor(this.hint, reader));
   }
 }
 

@@ -193,7 +193,11 @@ async function* body(
 
 function privateError(name: string, address: string): InputError {
   return new InputError(name, `its host is at ${address}, an address of this machine or a private network`, {
-    hint: "pass allowPrivateAddresses if you trust the URL",
+    hint: {
+      library: "pass allowPrivateAddresses if you trust the URL",
+      commandLine: "--allow_private_addresses reads it all the same, if you trust the URL",
+      server: "allowPrivateAddresses (--allow_private_addresses) lets clients name such hosts",
+    },
   });
 }
 

@@ -375,9 +375,10 @@ async function openEncoded(path: string, name: string, context: Context): Promis
     }
   }
   if (missing === context.decoders.length) {
-    const hint = "npm install node-av (a decoder for this platform), put ffmpeg on PATH, or convert the file to WAV";
+    const install = "npm install node-av (a decoder for this platform), or put ffmpeg on PATH";
+    const both = `${install}, or convert the file to WAV`;
     throw new UnsupportedAudioError(name, "it is not plain WAV, and no decoder for other formats is installed", {
-      hint,
+      hint: { library: both, commandLine: both, server: install, client: "convert the file to WAV" },
     });
   }
   throw new UnsupportedAudioError(name, reasons[0], { hint: "check that it plays, or convert it to WAV or FLAC" });

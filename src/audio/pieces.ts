@@ -38,7 +38,7 @@ export async function* regularPieces(
     total += raw.length;
     if (total > ceiling) {
       throw new InputError(limits.name, `it is longer than the ceiling of ${limits.maxSeconds} s`, {
-        hint: "raise maxSeconds",
+        hint: { library: "raise maxSeconds", server: "raise maxSeconds (--max_seconds)" },
       });
     }
     const { samples, replaced } = replaceNonFinite(raw);

@@ -53,7 +53,8 @@ export async function spool(
   } catch (error) {
     await remove();
     if (isDiskFull(error)) {
-      const hint = "set TMPDIR to a folder on a larger disk";
+      const remedy = "set TMPDIR to a folder on a larger disk";
+      const hint = { library: remedy, commandLine: remedy, server: remedy };
       throw new InputError(source.name, `the disk of "${tmpdir()}" is full`, { cause: error, hint });
     }
     throw error;
@@ -92,5 +93,7 @@ export async function writeSource(
 
 /** The error for a source longer than its ceiling. */
 export function tooManyBytes(name: string, maxBytes: number): InputError {
-  return new InputError(name, `it is longer than the ceiling of ${maxBytes} bytes`, { hint: "raise maxBytes" });
+  return new InputError(name, `it is longer than the ceiling of ${maxBytes} bytes`, {
+    hint: { library: "raise maxBytes", server: "raise maxUploadBytes (--max_upload_bytes)" },
+  });
 }

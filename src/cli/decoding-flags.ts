@@ -191,6 +191,14 @@ const GROUPS: readonly (readonly [heading: string, flags: readonly DecodingFlag[
         "2.4",
       ),
       flag(
+        "entropy_thold",
+        "entropyThreshold",
+        "<x>",
+        "below it the last tokens repeat themselves: next temperature (whisper.cpp: 2.4)",
+        orNone(number()),
+        "None",
+      ),
+      flag(
         "logprob_threshold",
         "logprobThreshold",
         "<x>",

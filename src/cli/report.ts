@@ -5,6 +5,7 @@
 
 import type { SingleBar } from "cli-progress";
 import pc from "picocolors";
+import { InputError } from "../errors.ts";
 import type { CliHost, CliOutput, DownloadProgress, TranscriptionProgress } from "./host.ts";
 
 /** Between two plain lines of progress: a log of an hour's work stays readable. */
@@ -39,6 +40,12 @@ export function size(bytes: number): string {
 export function speed(audioSeconds: number, workMs: number): string {
   const ratio = audioSeconds / Math.max(workMs / 1000, 1e-3);
   return `${ratio < 100 ? ratio.toFixed(1) : String(Math.round(ratio))}x real time`;
+}
+
+/** What an error says to somebody at the command line. */
+export function messageOf(error: unknown): string {
+  if (error instanceof InputError) return error.messageFor("commandLine");
+  return error instanceof Error ? error.message : String(error);
 }
 
 /** A message on one line, whatever it is made of: hints follow after a semicolon, control characters are left out. */
@@ -94,12 +101,12 @@ export class Report {
 
   /** Says what went wrong, on one line. Never quiet. */
   failure(error: unknown): void {
-    this.#line(`sotto: ${this.#colour.red(oneLine(error instanceof Error ? error.message : String(error)))}`);
+    this.#line(`sotto: ${this.#colour.red(oneLine(messageOf(error)))}`);
   }
 
   /** Says why nothing can be done at all, with what may help on lines of its own. */
   fatal(error: unknown): void {
-    const [first, ...rest] = (error instanceof Error ? error.message : String(error)).split("\n");
+    const [first, ...rest] = messageOf(error).split("\n");
     this.#line([`sotto: ${this.#colour.red(first)}`, ...rest].join("\n"));
   }
 

@@ -13,6 +13,7 @@ export {
 } from "./options.ts";
 export type { DecodingResult } from "./result.ts";
 export { noSpeechProbability } from "./scores.ts";
+export { tokenEntropy } from "./token-entropy.ts";
 export {
   assertSearch,
   resolveSearch,

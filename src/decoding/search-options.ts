@@ -26,6 +26,11 @@ export interface SearchOptions {
   readonly patience?: number | null | undefined;
   /** 0 to 1, Google NMT's alpha; null (default) ranks texts by mean log-probability of their tokens. */
   readonly lengthPenalty?: number | null | undefined;
+  /**
+   * Texts whose last 32 tokens have a lower entropy, in nats, repeat themselves and are taken only where there is no other (whisper.cpp's
+   * rule, `tokenEntropy`); null (default) for none.
+   */
+  readonly entropyThreshold?: number | null | undefined;
   /** Tokens of the text before this window; the newest nTextCtx / 2 - 1 are kept. */
   readonly prompt?: readonly number[] | undefined;
   /** How this window begins: text or tokens, which are not part of the result. */
@@ -47,6 +52,7 @@ export const SEARCH_OPTIONS = [
   "bestOf",
   "patience",
   "lengthPenalty",
+  "entropyThreshold",
   "prompt",
   "prefix",
   "seed",
@@ -90,6 +96,13 @@ export function resolveSearch(search: SearchOptions, nTextCtx: number): Resolved
   if (sampleLength !== undefined) assertWholeOrNull("sampleLength", sampleLength, 1, nTextCtx);
   if (lengthPenalty !== null && !(lengthPenalty >= 0 && lengthPenalty <= 1)) {
     throw new OptionError("lengthPenalty", `Length penalty ${quote(lengthPenalty)} is out of range, expected 0 to 1`);
+  }
+  const { entropyThreshold = null } = search;
+  if (entropyThreshold !== null && !Number.isFinite(entropyThreshold)) {
+    throw new OptionError(
+      "entropyThreshold",
+      `${quote(entropyThreshold)} is no value of entropyThreshold, expected a number, or null to turn it off`,
+    );
   }
   if (beamSize !== null && bestOf !== null) {
     throw new OptionError("bestOf", "Cannot use bestOf together with beamSize", {

@@ -20,11 +20,17 @@ export interface LiveOptions {
 
 const LIVE_OPTIONS: readonly (keyof LiveOptions)[] = ["task", "language", "prompt", "endpointing", "stepSeconds"];
 
-const DEFAULT_ENDPOINTING: Endpointing = { threshold: 0.5, silenceSeconds: 0.5, prefixSeconds: 1 };
+const DEFAULT_ENDPOINTING: Endpointing = {
+  threshold: 0.5,
+  silenceSeconds: 1.5,
+  lateSilenceSeconds: 0.5,
+  prefixSeconds: 1,
+};
 /** Of each number its range. Prefix and silence are held or heard again and again: seconds of them help nobody. */
 const RANGES: Readonly<Record<keyof Endpointing, readonly [from: number, to: number]>> = {
   threshold: [0, 1],
   silenceSeconds: [0.1, 10],
+  lateSilenceSeconds: [0.1, 10],
   prefixSeconds: [0, 5],
 };
 const STEP_RANGE = [0.1, 5] as const;
@@ -63,7 +69,10 @@ function resolveEndpointing(asked: Partial<Endpointing> | null | undefined): End
   if (asked === null) return null;
   if (asked !== undefined) assertKnownOptions("endpointing", asked, Object.keys(RANGES));
   const given = Object.entries(asked ?? {}).filter(([, value]) => value !== undefined);
-  const endpointing = { ...DEFAULT_ENDPOINTING, ...(Object.fromEntries(given) as Partial<Endpointing>) };
+  const values = Object.fromEntries(given) as Partial<Endpointing>;
+  // Who says how long a pause is means all pauses.
+  const { silenceSeconds: lateSilenceSeconds = DEFAULT_ENDPOINTING.lateSilenceSeconds } = values;
+  const endpointing = { ...DEFAULT_ENDPOINTING, lateSilenceSeconds, ...values };
   for (const name of Object.keys(RANGES) as (keyof Endpointing)[]) assertInRange(name, endpointing[name], RANGES[name]);
   return endpointing;
 }

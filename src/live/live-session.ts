@@ -196,7 +196,7 @@ export class LiveSession {
     const { id, text } = current;
     this.#report(current, await text.finish());
     this.#current = null;
-    const { start, end, words, language } = text;
+    const { start, end, finalWords: words, language } = text;
     const whole = words.map(({ word }) => word).join("");
     this.#emit({ type: "final", utterance: id, start, end, text: whole.trim(), words: [...words], language });
   }

@@ -44,9 +44,10 @@ export function errorAnswer(error: unknown): ErrorAnswer {
   }
   if (error instanceof ShuttingDownError) return answer(503, error.message, { code: "shutting_down" }, 5);
   if (error instanceof UnsupportedAudioError) {
-    return answer(400, error.message, { param: "file", code: "unsupported_audio" });
+    return answer(400, error.messageFor("client"), { param: "file", code: "unsupported_audio" });
   }
-  if (error instanceof InputError) return answer(400, error.message, { param: "file", code: "invalid_audio" });
+  if (error instanceof InputError)
+    return answer(400, error.messageFor("client"), { param: "file", code: "invalid_audio" });
   if (error instanceof OptionError) return answer(400, error.message, { param: error.option, code: "invalid_value" });
   if (!(error instanceof Error)) return answer(500, "Internal server error", { code: "internal_error" });
   if (error.name === "AbortError") return answer(CLIENT_CLOSED, "The request was cancelled", { code: "cancelled" });

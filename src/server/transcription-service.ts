@@ -8,7 +8,7 @@ import { rm } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { performance } from "node:perf_hooks";
 import { downloadFile } from "../audio/download.ts";
-import { InputError, OptionError, quote, UnsupportedAudioError } from "../errors.ts";
+import { hintFor, InputError, OptionError, quote, UnsupportedAudioError } from "../errors.ts";
 import { windowFrames } from "../model/index.ts";
 import { WhisperPipeline, type TranscribeOptions } from "../pipeline/index.ts";
 import type { SchedulerCounters } from "../scheduling/index.ts";
@@ -61,6 +61,8 @@ export interface JobReport {
   /** From start to end, and from submission to start. */
   readonly seconds: number;
   readonly waitedSeconds: number;
+  /** What would have helped, where who runs the server can do something. */
+  readonly hint?: string;
 }
 
 export interface ServiceObserver {
@@ -345,7 +347,7 @@ export class PipelineService implements TranscriptionService {
       if (fetch.file !== null) return this.#scheduleStart();
       this.#waiting.splice(at, 1);
       const error = asError(readable(failure, null));
-      void this.#end(job, performance.now(), () => job.fail(error), "failed");
+      void this.#end(job, performance.now(), () => job.fail(error), "failed", 0, keepersHint(error));
     });
   }
 
@@ -389,7 +391,7 @@ export class PipelineService implements TranscriptionService {
       if (pageError === undefined) throw error;
       if (error instanceof UnknownSiteError) throw pageError;
       if (!(error instanceof YtDlpMissingError)) throw error;
-      const hint = `if there is a video on it, ${INSTALL_HINT}`;
+      const hint = { server: `if there is a video on it, ${INSTALL_HINT}` };
       throw new UnsupportedAudioError(name, "it is a web page, not audio", { cause: error, hint });
     } finally {
       release();
@@ -413,7 +415,7 @@ export class PipelineService implements TranscriptionService {
       await this.#end(job, started, () => job.succeed(transcript, seconds), "done", transcript.duration);
     } catch (error) {
       if (job.signal.aborted) await this.#end(job, started, () => job.drop(), "cancelled");
-      else await this.#end(job, started, () => job.fail(asError(error)), "failed");
+      else await this.#end(job, started, () => job.fail(asError(error)), "failed", 0, keepersHint(error));
     }
   }
 
@@ -452,6 +454,7 @@ export class PipelineService implements TranscriptionService {
     tell: () => void,
     status: JobReport["status"],
     audioSeconds = 0,
+    hint?: string,
   ): Promise<void> {
     const { audio } = job.request;
     const fetch = this.#fetches.get(job);
@@ -464,7 +467,8 @@ export class PipelineService implements TranscriptionService {
     if (status === "done") this.#jobSeconds += (seconds - this.#jobSeconds) / 8;
     const waitedSeconds = Math.max(0, (started - job.submittedAt) / 1000);
     tell();
-    this.#observer.onJobEnd?.({ model: job.model, status, audioSeconds, seconds, waitedSeconds });
+    const report = { model: job.model, status, audioSeconds, seconds, waitedSeconds };
+    this.#observer.onJobEnd?.(hint === undefined ? report : { ...report, hint });
     this.#scheduleStart();
     if (this.#running.size + this.#waiting.length === 0) this.#onIdle?.();
   }
@@ -499,6 +503,11 @@ async function warm({ engine }: WhisperPipeline): Promise<void> {
   }
 }
 
+/** What whoever runs the server could do about a failure. */
+function keepersHint(error: unknown): string | undefined {
+  return error instanceof InputError ? hintFor(error.hint, "server") : undefined;
+}
+
 function asError(error: unknown): Error {
   return error instanceof Error ? error : new Error(String(error));
 }
@@ -513,13 +522,9 @@ function readable(error: unknown, file: NamedFile | null): unknown {
     const message = `The server has lost ${quote(file.name)}: its file was removed`;
     return new RequestError(500, message, { code: "upload_lost", cause: error });
   }
-  const prefix = `Cannot read "${error.input}": `;
-  const reason = error.message.startsWith(prefix) ? error.message.slice(prefix.length) : error.message;
-  const plain = reason
-    .replace(/its host is at \S+, an address/, "its host is at an address")
-    .replace(/\nHint: (pass|raise) [a-z]+[A-Z].*/s, "");
+  const reason = error.reason.replace(/its host is at \S+, an address/, "its host is at an address");
   const Class = error instanceof UnsupportedAudioError ? UnsupportedAudioError : InputError;
-  return new Class(file?.name ?? error.input, withoutPath(plain, file), { cause: error });
+  return new Class(file?.name ?? error.input, withoutPath(reason, file), { cause: error, hint: error.hint });
 }
 
 /** Whether a URL gave a page instead of a recording (src/audio/sniff.ts). */

@@ -26,8 +26,8 @@ const MAX_RUNNING = 2;
 const MAX_WAITING = 100;
 const MAX_URL_CHARACTERS = 2048;
 
-/** What to do where yt-dlp is missing; for the person at the client, who may have to ask another one. */
-export const INSTALL_HINT = "install yt-dlp (https://github.com/yt-dlp/yt-dlp) on the server, where PATH leads to it";
+/** What to do where yt-dlp is missing; for who runs the server, as nobody else can do it. */
+export const INSTALL_HINT = "install yt-dlp (https://github.com/yt-dlp/yt-dlp) where the server's PATH leads to it";
 
 /** Sites whose pages are not read first, to see whether they are a recording: many answer only browsers. */
 const SITES: ReadonlySet<string> = new Set([
@@ -167,7 +167,9 @@ async function assertPublic(text: string, allowPrivateAddresses: boolean): Promi
     throw new InputError(text, "its host has no address", { cause });
   });
   if (addresses.some(({ address }) => isPrivateAddress(address))) {
-    throw new InputError(text, "its host is an address of this machine or a private network");
+    throw new InputError(text, "its host is at an address of this machine or a private network", {
+      hint: { server: "allowPrivateAddresses (--allow_private_addresses) lets clients name such hosts" },
+    });
   }
 }
 
@@ -239,9 +241,12 @@ function run(url: string, args: readonly string[], timeoutMs: number, signal: Ab
 
 function startError(url: string, cause: NodeJS.ErrnoException): InputError {
   if (cause.code !== "ENOENT") return new InputError(url, cause.message, { cause });
-  return new YtDlpMissingError(url, "videos need the program yt-dlp, which is not installed on the server", {
+  return new YtDlpMissingError(url, "it is a page of a video site, and this server reads only links to recordings", {
     cause,
-    hint: INSTALL_HINT,
+    hint: {
+      server: INSTALL_HINT,
+      client: "give the link of the audio or video file itself, or download it and send the file",
+    },
   });
 }
 

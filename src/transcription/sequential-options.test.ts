@@ -123,6 +123,7 @@ describe("resolveSequential()", () => {
       allowedPhrases: true,
       temperature: true,
       compressionRatioThreshold: true,
+      entropyThreshold: true,
       logprobThreshold: true,
       noSpeechThreshold: true,
       conditionOnPreviousText: true,

@@ -29,6 +29,11 @@ export interface SequentialOptions extends DecodingOptions, Omit<SearchOptions, 
   readonly temperature?: number | readonly number[] | undefined;
   /** Text that compresses better than this repeats itself, and is decoded again. Default 2.4; null turns the rule off. */
   readonly compressionRatioThreshold?: number | null | undefined;
+  /**
+   * Text whose last 32 tokens have a lower entropy, in nats, repeats itself, and is decoded again: whisper.cpp's rule, whose default is
+   * 2.4. Default null: off. It comes beside `compressionRatioThreshold`, which whisper.cpp does not have.
+   */
+  readonly entropyThreshold?: number | null | undefined;
   /** Text whose mean log-probability is lower is decoded again. Default -1; null turns the rule off. */
   readonly logprobThreshold?: number | null | undefined;
   /**
@@ -84,6 +89,7 @@ export const SEQUENTIAL_OPTIONS = [
   "allowedPhrases",
   "temperature",
   "compressionRatioThreshold",
+  "entropyThreshold",
   "logprobThreshold",
   "noSpeechThreshold",
   "conditionOnPreviousText",
@@ -146,6 +152,7 @@ export function resolveSequential(context: TranscriptionContext, options: Sequen
   for (const search of searches) assertSearch(tokenizer, nTextCtx, decoding, { ...search, prompt });
   const thresholds = {
     compressionRatio: resolveThreshold(options, "compressionRatioThreshold", 2.4),
+    entropy: resolveThreshold(options, "entropyThreshold", null),
     logprob: resolveThreshold(options, "logprobThreshold", -1),
     noSpeech: resolveThreshold(options, "noSpeechThreshold", 0.6),
   };
@@ -172,8 +179,9 @@ export function resolveSequential(context: TranscriptionContext, options: Sequen
 }
 
 function searchOptions(options: SequentialOptions): SearchOptions {
-  const { beamSize, bestOf, patience, lengthPenalty, prefix, seed, hotwords, allowedPhrases } = options;
-  return { beamSize, bestOf, patience, lengthPenalty, prefix, seed, hotwords, allowedPhrases };
+  const { beamSize, bestOf, patience, lengthPenalty, entropyThreshold, prefix, seed, hotwords, allowedPhrases } =
+    options;
+  return { beamSize, bestOf, patience, lengthPenalty, entropyThreshold, prefix, seed, hotwords, allowedPhrases };
 }
 
 /** Their range is the search's business. */
@@ -190,8 +198,8 @@ function resolveTemperatures(temperature: SequentialOptions["temperature"]): rea
 
 function resolveThreshold(
   options: SequentialOptions,
-  name: "compressionRatioThreshold" | "logprobThreshold" | "noSpeechThreshold",
-  ifMissing: number,
+  name: "compressionRatioThreshold" | "entropyThreshold" | "logprobThreshold" | "noSpeechThreshold",
+  ifMissing: number | null,
 ): number | null {
   const value = options[name];
   if (value === null) return null;

@@ -9,7 +9,7 @@ export interface Word {
 }
 
 /** What was wrong with a window: it repeated itself, or the model was unsure of it. */
-export type FallbackReason = "compressionRatio" | "avgLogprob";
+export type FallbackReason = "compressionRatio" | "avgLogprob" | "entropy";
 
 /** A decoding of a window that was not good enough. */
 export interface FailedAttempt {

@@ -6,6 +6,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { WhisperPipeline, writeTranscript, type Transcript } from "../../src/index.ts";
+import { segmentObject } from "../../src/outputs/index.ts";
+import { JOB, JOB_EVENTS } from "../../src/schemas/index.ts";
 import { formOf, MODEL, ROOT, sample, startTestServer, until, wavOf, type TestServer } from "./start.ts";
 
 interface JobBody {
@@ -33,7 +35,7 @@ async function post(url: string, form: FormData | object): Promise<{ status: num
 }
 
 async function statusOf(url: string, id: string): Promise<JobBody> {
-  return (await (await fetch(`${url}/jobs/${id}`)).json()) as JobBody;
+  return JOB.parse(await (await fetch(`${url}/jobs/${id}`)).json());
 }
 
 async function ended(url: string, id: string): Promise<JobBody> {
@@ -99,7 +101,12 @@ describe("the jobs API", () => {
     expect(kinds.at(-1)).toBe("done");
     expect(kinds).toContain("started");
     const segments = events.filter(({ event }) => event === "segment").map(({ data }) => data);
-    expect(segments).toEqual(JSON.parse(JSON.stringify(expected.segments)));
+    expect(segments).toEqual(JSON.parse(JSON.stringify(expected.segments.map(segmentObject))));
+    for (const { event, data } of events) JOB_EVENTS.parse({ [event]: data });
+    expect(events.at(-1)?.data["transcript"]).toMatchObject({
+      language: "en",
+      language_probability: expect.any(Number) as number,
+    });
     const ids = events.map(({ id }) => Number(id));
     expect([...ids].sort((a, b) => a - b)).toEqual(ids);
 

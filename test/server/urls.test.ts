@@ -220,11 +220,14 @@ describe("videos of web sites", () => {
     await program.remove();
   });
 
-  it("say what to install where yt-dlp is missing", async () => {
+  it("say what else can be done where yt-dlp is missing, and not what to install", async () => {
     vi.stubEnv("PATH", "/nowhere");
     const { status, error } = await run(trusting, VIDEO);
     expect(status).toBe("failed");
-    expect(error?.message).toMatch(/need the program yt-dlp, which is not installed.*\nHint: install yt-dlp/);
+    expect(error?.message).toMatch(
+      /: it is a page of a video site, .*\nHint: give the link of the audio or video file/,
+    );
+    expect(error?.message).not.toMatch(/yt-dlp|PATH/);
   });
 
   it("are looked for on any other page that comes instead of a recording", async () => {
@@ -238,7 +241,7 @@ describe("videos of web sites", () => {
 
   it.each([
     ["yt-dlp knows no such site", true, /: it is a web page, not audio$/],
-    ["yt-dlp is missing", false, /: it is a web page, not audio\nHint: if there is a video on it, install yt-dlp/],
+    ["yt-dlp is missing", false, /: it is a web page, not audio$/],
   ])("leave a page a page where %s", async (_name, isInstalled, message) => {
     const { origin } = await listen(OUTSIDE, page);
     const program = await fakeYtDlp({ complaint: "ERROR: Unsupported URL: x" });

@@ -4,6 +4,7 @@ import { assertOneOf } from "../../errors.ts";
 import { assertDevice, DTYPES } from "../../pipeline/choices.ts";
 import { parseWhole } from "../arguments.ts";
 import type { CliCommand } from "../command.ts";
+import type { StageOptions, StageTime } from "../bench/stages.ts";
 import type { CliHost } from "../host.ts";
 import { DEFAULT_MODEL } from "../options.ts";
 import { size } from "../report.ts";
@@ -58,8 +59,8 @@ export const bench: CliCommand = {
       const stages = await timeStages(engine, tokenizer, options);
       const peakBytes = process.resourceUsage().maxRSS * 1024;
       const { parallelism } = engine;
-      const report = {
-        model: given["model"],
+      const report: BenchReport = {
+        model: String(given["model"]),
         device: engine.device,
         dtype: engine.dtype,
         parallelism,
@@ -70,7 +71,7 @@ export const bench: CliCommand = {
         peakBytes,
         stages,
       };
-      host.stdout.write(given["json"] === true ? `${JSON.stringify(report)}\n` : table(report));
+      host.stdout.write(given["json"] === true ? `${JSON.stringify(reportObject(report))}\n` : table(report));
     } finally {
       await engine.dispose();
     }
@@ -78,20 +79,34 @@ export const bench: CliCommand = {
   },
 };
 
-function table(report: {
-  model: unknown;
-  device: string;
-  dtype: string;
-  parallelism: number;
-  loadMs: number;
-  firstMs: number;
-  loadedBytes: number;
-  peakBytes: number;
-  stages: readonly { stage: string; ms: number; range: readonly [number, number]; rate: string }[];
-}): string {
+interface BenchReport extends StageOptions {
+  readonly model: string;
+  readonly device: string;
+  readonly dtype: string;
+  readonly parallelism: number;
+  readonly loadMs: number;
+  readonly firstMs: number;
+  readonly loadedBytes: number;
+  readonly peakBytes: number;
+  readonly stages: readonly StageTime[];
+}
+
+/** The report as programs read it. */
+function reportObject({ loadMs, firstMs, loadedBytes, peakBytes, stages, ...about }: BenchReport): object {
+  return {
+    ...about,
+    load_ms: loadMs,
+    first_ms: firstMs,
+    loaded_bytes: loadedBytes,
+    peak_bytes: peakBytes,
+    stages,
+  };
+}
+
+function table(report: BenchReport): string {
   const ms = (value: number): string => (value < 10 ? value.toFixed(2) : value.toFixed(0));
   const lines = [
-    `${String(report.model)}, ${report.device}, ${report.dtype}, ${report.parallelism} windows side by side`,
+    `${report.model}, ${report.device}, ${report.dtype}, ${report.parallelism} windows side by side`,
     `loaded in ${ms(report.loadMs)} ms, first window after ${ms(report.firstMs)} ms`,
     `memory: ${size(report.loadedBytes)} more after the first window, ${size(report.peakBytes)} at the peak of the process`,
     "",

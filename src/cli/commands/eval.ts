@@ -13,7 +13,7 @@ import type { FileScore } from "../eval/score.ts";
 import type { CliHost, CliPipeline } from "../host.ts";
 import { DEFAULT_MODEL } from "../options.ts";
 import { writeWholeFile } from "../output-files.ts";
-import { colours, openReport, type Report } from "../report.ts";
+import { colours, messageOf, openReport, type Report } from "../report.ts";
 import { Stopping } from "../stopping.ts";
 
 const DEFAULT_WIDTH = 100;
@@ -80,7 +80,7 @@ class Evaluation {
 
   /** Takes note of what cannot be evaluated, and says so. */
   fail(sample: Sample | null, error: unknown): void {
-    const message = error instanceof Error ? error.message : String(error);
+    const message = messageOf(error);
     this.#failures.push({ file: sample?.name ?? null, message });
     const named = sample === null || message.includes(sample.name) || message.includes(sample.source);
     this.#report.failure(named ? message : `${sample.name}: ${message}`);

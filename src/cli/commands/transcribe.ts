@@ -13,7 +13,7 @@ import { expandInputs, type InputItem } from "../inputs.ts";
 import { addTranscribeFlags, BOOLEAN_FLAGS, DEFAULT_MODEL, readTranscribeFlags } from "../options.ts";
 import type { TranscribeFlags } from "../options.ts";
 import { outputStems, writeWholeFile } from "../output-files.ts";
-import { clock, colours, openReport, type Report, speed } from "../report.ts";
+import { clock, colours, messageOf, openReport, type Report, speed } from "../report.ts";
 import { Stopping } from "../stopping.ts";
 import { systemReason } from "../system-reason.ts";
 
@@ -222,7 +222,7 @@ class Run {
     this.#report.finished(index);
     this.#display?.finish(index, null);
     const { name } = this.#items[index];
-    const message = error instanceof Error ? error.message : String(error);
+    const message = messageOf(error);
     this.#report.failure(message.includes(name) ? message : `${name}: ${message}`);
   }
 

@@ -6,7 +6,14 @@ import { join } from "node:path";
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import { z } from "zod";
 import { OptionError } from "../../errors.ts";
-import { OUTPUT_FORMATS, toJsonFull, writeTranscript, type OutputFormat } from "../../outputs/index.ts";
+import {
+  OUTPUT_FORMATS,
+  segmentObject,
+  toJsonFull,
+  transcriptObject,
+  writeTranscript,
+  type OutputFormat,
+} from "../../outputs/index.ts";
 import { clientOf, ownerOf } from "../auth.ts";
 import { defaultCacheDir } from "../cache-dir.ts";
 import type { ServerConfig } from "../config.ts";
@@ -280,11 +287,11 @@ function isOver(record: JobRecord | undefined): boolean {
 function eventBody(event: JobEvent): object {
   switch (event.type) {
     case "done":
-      return { seconds: event.seconds, transcript: event.transcript };
+      return { seconds: event.seconds, transcript: transcriptObject(event.transcript) };
     case "failed":
       return { error: failureOf(event.error) };
     case "segment":
-      return event.segment;
+      return segmentObject(event.segment);
     case "queued":
       return { position: event.position, size: event.size };
     case "progress":
