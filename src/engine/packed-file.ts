@@ -8,7 +8,7 @@
 import { createHash, randomBytes } from "node:crypto";
 import { mkdir, open, readdir, rename, rm, stat, type FileHandle } from "node:fs/promises";
 import { homedir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { crc32 } from "node:zlib";
 
 import { diskReason, EngineUnavailableError } from "../errors.ts";
@@ -163,7 +163,16 @@ class PartError extends Error {}
 
 /** As the umask has it: a cache that the caller names may be shared. */
 async function makeFolder(path: string): Promise<string> {
-  await mkdir(path, { recursive: true });
+  try {
+    await mkdir(path, { recursive: true });
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
+    // Node has this for a read-only disk too; the highest of the folders, made alone, tells the two apart.
+    let missing = path;
+    while ((await stat(dirname(missing)).catch(() => null)) === null) missing = dirname(missing);
+    await mkdir(missing);
+    throw error;
+  }
   return path;
 }
 

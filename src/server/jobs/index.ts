@@ -2,10 +2,11 @@
  * sotto's own API: jobs that outlive their request. POST a file or a URL and get an id; status, events and the result in any
  * format are at that id, for as long as the server keeps it, over restarts too.
  */
+import { chmod } from "node:fs/promises";
 import { join } from "node:path";
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import { z } from "zod";
-import { OptionError } from "../../errors.ts";
+import { diskReason, OptionError } from "../../errors.ts";
 import {
   OUTPUT_FORMATS,
   segmentObject,
@@ -20,6 +21,7 @@ import type { ServerConfig } from "../config.ts";
 import { RequestError } from "../errors.ts";
 import { sendEvents } from "../event-stream.ts";
 import { readForm } from "../forms.ts";
+import { makeFolder } from "../make-folder.ts";
 import type { JobAudio, JobEvent, ServerContext } from "../service.ts";
 import type { UploadedForm } from "../uploads.ts";
 import { JOB_FORM, keptJobOptions } from "./form.ts";
@@ -200,13 +202,29 @@ async function openStore(
   const folder = config.store ?? join(defaultCacheDir(), "jobs", String(config.port));
   try {
     const store = await openLibsqlStore(folder);
-    if (store !== null) return { store, folder: join(folder, "files") };
+    if (store !== null) return { store, folder: await recordingsFolder(folder, store) };
     app.log.warn("libsql is not installed: jobs live in memory, and end with the server");
   } catch (error) {
     if (config.store !== undefined) throw error;
     app.log.warn({ err: error }, "the job store cannot be used: jobs live in memory, and end with the server");
   }
   return { store: new MemoryStore(), folder: null };
+}
+
+/** @throws {OptionError} if it cannot be made; the store is closed then */
+async function recordingsFolder(parent: string, store: JobStore): Promise<string> {
+  const folder = join(parent, "files");
+  try {
+    await makeFolder(folder);
+    await chmod(folder, 0o700).catch(() => undefined); // some file systems have no modes
+    return folder;
+  } catch (error) {
+    store.close();
+    throw new OptionError("store", `Cannot make the folder "${folder}" of the job store: ${diskReason(error)}`, {
+      cause: error,
+      hint: "name a folder that can be written with --store",
+    });
+  }
 }
 
 function audioOf(file: UploadedForm["files"][number] | undefined, url: string | undefined): JobAudio {

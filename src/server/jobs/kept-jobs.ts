@@ -3,9 +3,10 @@
  * the client hears of them, and those that a server left unfinished are taken up by the next.
  */
 import { randomUUID } from "node:crypto";
-import { copyFile, mkdir, readdir, rename, rm } from "node:fs/promises";
+import { copyFile, readdir, rename, rm } from "node:fs/promises";
 import { basename, extname, join } from "node:path";
 import { errorAnswer } from "../errors.ts";
+import { makeFolder } from "../make-folder.ts";
 import type { Job, JobAudio, JobEvent, JobOptions, JobStatus, TranscriptionService } from "../service.ts";
 import { assertFetchable, withoutPassword } from "../transcription-service.ts";
 import {
@@ -402,7 +403,7 @@ export class KeptJobs {
   async #keepFile(id: string, audio: Extract<JobAudio, { kind: "file" }>): Promise<JobAudio> {
     if (this.#folder === null) return audio;
     const path = join(this.#folder, `${id}${extname(audio.path)}`);
-    await mkdir(this.#folder, { recursive: true, mode: 0o700 }); // somebody may have removed it
+    await makeFolder(this.#folder); // somebody may have removed it
     await move(audio.path, path);
     return { ...audio, path };
   }
@@ -410,7 +411,7 @@ export class KeptJobs {
 
 /** Makes the folder, and removes files of uploads whose job was never written, or has ended. */
 async function removeStrayFiles(folder: string, unfinished: readonly JobRecord[]): Promise<void> {
-  await mkdir(folder, { recursive: true, mode: 0o700 });
+  await makeFolder(folder);
   const needed = new Set(unfinished.flatMap(({ audio }) => (audio.kind === "file" ? [basename(audio.path)] : [])));
   for (const name of await readdir(folder)) {
     if (!needed.has(name)) await rm(join(folder, name), { force: true });

@@ -2,10 +2,11 @@
  * Jobs in a SQLite file, by libsql. Every change is one statement, so that a kill at any moment leaves a job either as it was or as
  * it is to be. The file is held by one process at a time.
  */
-import { mkdir } from "node:fs/promises";
+import { chmod, open } from "node:fs/promises";
 import { join } from "node:path";
 import type Database from "libsql";
-import { OptionError } from "../../errors.ts";
+import { diskReason, OptionError } from "../../errors.ts";
+import { makeFolder } from "../make-folder.ts";
 import type { JobOutcome, JobPage, JobRecord, JobStore, JobSummary } from "./store.ts";
 
 /** Changes with the table. A store of a later version is refused, not guessed at. */
@@ -77,9 +78,15 @@ export async function openLibsqlStore(folder: string): Promise<JobStore | null> 
     if (code === "ERR_MODULE_NOT_FOUND" || code === "MODULE_NOT_FOUND") return null;
     throw error;
   }
-  await mkdir(folder, { recursive: true, mode: 0o700 });
   const path = join(folder, "jobs.db");
-  const database = new Constructor(path);
+  let database: Database.Database;
+  try {
+    await makeFolder(folder);
+    await makePrivate(path);
+    database = new Constructor(path);
+  } catch (error) {
+    throw storeError(path, error);
+  }
   try {
     // Exclusive: two servers would both finish what is left. What a killed process has written is with the system already.
     database.exec("pragma locking_mode = exclusive");
@@ -99,15 +106,30 @@ export async function openLibsqlStore(folder: string): Promise<JobStore | null> 
     database.exec("commit");
   } catch (error) {
     database.close();
-    if (error instanceof OptionError) throw error;
-    const isLocked = /locked|busy/i.test((error as Error).message);
-    const reason = isLocked ? "another server has it" : (error as Error).message;
-    throw new OptionError("store", `Cannot use the job store "${path}": ${reason}`, {
-      cause: error,
-      ...(isLocked && { hint: "give each server a folder of its own with --store" }),
-    });
+    throw error instanceof OptionError ? error : storeError(path, error);
   }
   return new LibsqlStore(database);
+}
+
+/** Recordings' names and texts are in it. SQLite gives the files beside it its mode, but makes it for all to read. */
+async function makePrivate(path: string): Promise<void> {
+  await (await open(path, "a", 0o600)).close();
+  for (const suffix of ["", "-wal", "-shm", "-journal"]) {
+    // It need not exist; and some file systems have no modes.
+    await chmod(`${path}${suffix}`, 0o600).catch(() => undefined);
+  }
+}
+
+/** The error for a store that cannot be opened, in words. */
+function storeError(path: string, error: unknown): OptionError {
+  const isLocked = /locked|busy/i.test((error as Error).message);
+  const reason = isLocked ? "another server has it" : diskReason(error);
+  return new OptionError("store", `Cannot use the job store "${path}": ${reason}`, {
+    cause: error,
+    hint: isLocked
+      ? "give each server a folder of its own with --store"
+      : "name a folder that can be written with --store",
+  });
 }
 
 class LibsqlStore implements JobStore {

@@ -12,7 +12,7 @@ import { z } from "zod";
 import { toSrt, toVtt } from "../../outputs/index.ts";
 import { languageName } from "../../tokenizer/index.ts";
 import type { Transcript } from "../../transcription/index.ts";
-import { clientOf } from "../auth.ts";
+import { clientOf, ownerOf } from "../auth.ts";
 import { resultFor } from "../connection.ts";
 import { errorAnswer } from "../errors.ts";
 import { fileField, formSchema, readForm } from "../forms.ts";
@@ -24,7 +24,8 @@ const LOAD_FORM = formSchema(z.object({ model: z.string().max(1000).optional(), 
 
 /** Adds the routes. */
 export function whisperCpp(app: FastifyInstance, { service, uploads }: ServerContext): void {
-  let loaded: string | undefined;
+  /** The model that each API key has chosen; of a server without keys, that all have. */
+  const loaded = new Map<string, string>();
 
   app.setErrorHandler((error, request, reply) => {
     const answer = errorAnswer(error);
@@ -56,7 +57,7 @@ export function whisperCpp(app: FastifyInstance, { service, uploads }: ServerCon
         const options = inferenceOptions(form);
         const { path, name } = file;
         const audio = { kind: "file", path, name, temporary: true } as const;
-        const job = service.submit({ model: loaded, client, options, audio });
+        const job = service.submit({ model: loaded.get(ownerOf(request)), client, options, audio });
         upload.take(file);
         const transcript = await resultFor(reply, job);
         const warnings = [...ignored, ...transcript.warnings];
@@ -86,7 +87,7 @@ export function whisperCpp(app: FastifyInstance, { service, uploads }: ServerCon
       if (model === undefined) return reply.status(400).send({ error: "no 'model' field in the request" });
       // Paths of the server are nothing that a client may name.
       if (!service.models.some(({ id }) => id === model)) return reply.status(400).send({ error: "model not found!" });
-      loaded = model;
+      loaded.set(ownerOf(request), model);
       return reply.type("text/plain; charset=utf-8").send("Load was successful!");
     },
   );
