@@ -42,6 +42,16 @@ interface WindowText {
   readonly nextSeek: number;
 }
 
+/** A segment whose times, and those of its words, are at most `end`. */
+function endBy<S extends TimedTokens & { readonly words: readonly Word[] }>(segment: S, end: number): S {
+  const within = <T extends Word | S>(timed: T): T => ({
+    ...timed,
+    start: Math.min(timed.start, end),
+    end: Math.min(timed.end, end),
+  });
+  return { ...within(segment), words: segment.words.map(within) };
+}
+
 export class SequentialRun {
   readonly #context: TranscriptionContext;
   readonly #options: ResolvedSequential;
@@ -172,12 +182,14 @@ export class SequentialRun {
     const request = { window: 0, startSequence, textTokens, frames: size };
     const alignment = await findAlignment(engine, audio, request, this.#heads, tokenizer, language);
     const offset = frameTime(seek);
-    const segments = attachWords(timed, alignment, {
+    const worded = attachWords(timed, alignment, {
       eot,
       timeOffset: offset,
       lastSpeech: this.#lastSpeech,
       ...this.#options.words,
     });
+    // Its corrections may reach past the end of the sound.
+    const segments = worded.map((segment) => endBy(segment, frameTime(seek + size)));
 
     let nextSeek = afterTimestamps;
     if (!isSingleEnding) {
