@@ -73,7 +73,7 @@ export interface TranscribedInput {
   readonly error?: Error;
 }
 
-const AUDIO_OPTIONS = ["allowPrivateAddresses", "maxBytes", "timeoutMs", "maxSeconds"] as const;
+const AUDIO_OPTIONS = ["allowPrivateAddresses", "maxBytes", "timeoutMs", "audioTrack", "maxSeconds"] as const;
 const TRANSCRIBE_OPTIONS: Readonly<Record<Algorithm, readonly string[]>> = {
   chunked: [...CHUNKED_OPTIONS, ...AUDIO_OPTIONS, "algorithm"],
   sequential: [...SEQUENTIAL_OPTIONS, ...AUDIO_OPTIONS, "algorithm", "returnTimestamps"],
@@ -218,11 +218,19 @@ export class WhisperPipeline {
     options: TranscribeManyOptions,
     onResult?: ManyChunkedOptions["onResult"],
   ): Promise<PromiseSettledResult<Transcript>[]> {
-    const { algorithm = "chunked", allowPrivateAddresses, maxBytes, timeoutMs, maxSeconds, ...rest } = options;
+    const {
+      algorithm = "chunked",
+      allowPrivateAddresses,
+      maxBytes,
+      timeoutMs,
+      audioTrack,
+      maxSeconds,
+      ...rest
+    } = options;
     assertOneOf("algorithm", algorithm, ALGORITHMS);
     assertOptionsOf(algorithm, options);
     const { signal } = options;
-    const load = withoutUndefined({ allowPrivateAddresses, maxBytes, timeoutMs, maxSeconds, signal });
+    const load = withoutUndefined({ allowPrivateAddresses, maxBytes, timeoutMs, audioTrack, maxSeconds, signal });
     signal?.throwIfAborted();
     const { context } = this;
     const sources = inputs.map((input) => (): Promise<AudioStream> => openAudio(input, load));
