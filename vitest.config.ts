@@ -15,7 +15,7 @@ const SLOW = [
   "test/golden/{decoding,engine-golden,int8-accuracy,transcribe,words}.test.ts",
   "test/native/**",
   "test/real/**",
-  "test/server/{fuzz,gradio,jobs,live,live-realtime}.test.ts",
+  "test/server/{fuzz,jobs}.test.ts",
   "test/web/{page,server}.test.ts",
 ];
 

@@ -93,7 +93,7 @@ describe.each(decoders)("openAudio() by %s", (_, decoder) => {
     const { samples, warnings } = await read(decoder, context, "two-tracks.mkv");
     expect(loudness(samples)).not.toEqual([]);
     expect(warnings).toEqual([
-      'Track 1 of 2 audio tracks was read (1 English "Speaker", 2 German "Room, empty"): the option audioTrack chooses another',
+      'Track 1 of 2 audio tracks was read (1 English "Speaker", 2 German "Room, empty"): the option audioTrack (--audio_track) chooses another',
     ]);
   });
 

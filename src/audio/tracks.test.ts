@@ -12,7 +12,7 @@ describe("tracksWarning()", () => {
 
   it("names languages and titles where they are known", () => {
     expect(tracksWarning([track("und", " "), track("ger"), track("x-?", "Ton"), track(null)], 2)).toBe(
-      'Track 2 of 4 audio tracks was read (1, 2 German, 3 x-? "Ton", 4): the option audioTrack chooses another',
+      'Track 2 of 4 audio tracks was read (1, 2 German, 3 x-? "Ton", 4): the option audioTrack (--audio_track) chooses another',
     );
   });
 

@@ -23,7 +23,7 @@ export function tracksWarning(tracks: readonly Track[], taken: number): string |
   if (tracks.length < 2) return null;
   const names = tracks.slice(0, MAX_NAMED).map((track, i) => describeTrack(i + 1, track));
   if (tracks.length > MAX_NAMED) names.push("...");
-  return `Track ${taken} of ${tracks.length} audio tracks was read (${names.join(", ")}): the option audioTrack chooses another`;
+  return `Track ${taken} of ${tracks.length} audio tracks was read (${names.join(", ")}): the option audioTrack (--audio_track) chooses another`;
 }
 
 /** Completes "Cannot read "x": ...". */
