@@ -67,7 +67,16 @@ export const FOLDERS = [
   {
     name: "live",
     imports: [
-      ...["audio", "audio/constants.ts", "audio/g711.ts", "tokenizer", "features", "model", "engine/engine.ts"],
+      ...[
+        "audio",
+        "audio/constants.ts",
+        "audio/g711.ts",
+        "audio/unit-scale.ts",
+        "tokenizer",
+        "features",
+        "model",
+        "engine/engine.ts",
+      ],
       ...["decoding", "alignment", "transcription"],
     ],
   },

@@ -7,7 +7,7 @@ import { fileURLToPath } from "node:url";
 
 import { InputError, OptionError, UnsupportedAudioError, assertKnownOptions, quote } from "../errors.ts";
 import { abortable } from "./abortable.ts";
-import type { AudioInput, AudioStream, LoadAudioOptions } from "./audio-input.ts";
+import type { AudioGap, AudioInput, AudioStream, LoadAudioOptions } from "./audio-input.ts";
 import { ByteSource, describe, emptyError, iterateStream, oneChunk, openFile, toBytes } from "./byte-source.ts";
 import type { SampleFormat } from "./channels.ts";
 import {
@@ -23,12 +23,13 @@ import { regularPieces } from "./pieces.ts";
 import { concatenate, Resampler } from "./resample.ts";
 import { checkedSamples, checkSampled, looksSampled, sampledPieces } from "./samples.ts";
 import { sniff, SNIFF_BYTES } from "./sniff.ts";
+import { noSuchTrack } from "./tracks.ts";
 import { parseWavHeader, readWav, type WavHeader } from "./wav.ts";
 import { WarningList } from "./warnings.ts";
 
 const OPTION_NAMES = [
   ...["signal", "allowPrivateAddresses", "maxBytes", "timeoutMs", "downloadTimeoutMs", "minBytesPerSecond"],
-  "maxSeconds",
+  ...["audioTrack", "maxSeconds"],
 ] as const;
 
 /** A WAV whose samples begin later than this is left to the other decoders: some recorders put pictures first. */
@@ -56,6 +57,7 @@ interface Context {
   readonly signal: AbortSignal | undefined;
   readonly maxBytes: number;
   readonly warnings: WarningList;
+  readonly gaps: AudioGap[];
   readonly decoders: readonly Decoder[];
 }
 
@@ -81,15 +83,18 @@ export async function openAudioWith(
 ): Promise<AudioStream> {
   assertKnownOptions("openAudio", options, OPTION_NAMES);
   const { signal, maxBytes = DEFAULT_MAX_BYTES, maxSeconds = DEFAULT_MAX_STREAM_SECONDS } = options;
+  assertTrack(options.audioTrack);
   signal?.throwIfAborted();
   const warnings = new WarningList();
-  const opened = await openInput(input, { options, signal, maxBytes, warnings, decoders });
+  const gaps: AudioGap[] = [];
+  const opened = await openInput(input, { options, signal, maxBytes, warnings, gaps, decoders });
   const samples = regularPieces(opened.samples, { name: opened.name, maxSeconds, signal, warnings });
   let read = false;
   return {
     name: opened.name,
     durationHint: opened.durationHint,
     warnings: warnings.texts,
+    gaps,
     stride: opened.stride ?? null,
     [Symbol.asyncIterator]() {
       if (read) throw new Error(`Cannot read "${opened.name}" twice: open it again`);
@@ -141,6 +146,16 @@ function openInput(input: AudioInput, context: Context): Promise<Opened> {
   if (input instanceof ReadableStream) return openIterable(iterateStream<unknown>(input), context);
   if (looksSampled(input)) return openSamples(input.array, input.samplingRate, checkSampled(input), context);
   throw wrongType(input);
+}
+
+function assertTrack(track: number | undefined): void {
+  if (track === undefined || (Number.isInteger(track) && track >= 1)) return;
+  throw new OptionError("audioTrack", `Cannot read audio track ${quote(track)}, expected a whole number of at least 1`);
+}
+
+/** Of what has one track: samples, and WAV. */
+function assertOnlyTrack(name: string, { audioTrack = 1 }: LoadAudioOptions): void {
+  if (audioTrack > 1) throw new UnsupportedAudioError(name, noSuchTrack(audioTrack, 1));
 }
 
 function wrongType(input: unknown): TypeError {
@@ -223,6 +238,7 @@ async function openIterable(iterable: AsyncIterable<unknown>, context: Context):
   while (first.done !== true && (first.value as { length?: number }).length === 0);
   const whole = prepend(first, iterator, context.signal);
   if (first.done === true || first.value instanceof Float32Array) {
+    assertOnlyTrack("audio", context.options);
     const samples = checkedSamples(whole);
     return { name: "audio", durationHint: null, samples, close: () => whole.close() };
   }
@@ -268,8 +284,9 @@ async function openSamples(
   array: Float32Array | Float64Array,
   rate: number,
   stride: readonly [number, number] | null,
-  { warnings }: Context,
+  { options, warnings }: Context,
 ): Promise<Opened> {
+  assertOnlyTrack("audio", options);
   const samples = sampledPieces(array, rate, warnings);
   return { name: "audio", durationHint: array.length / rate, stride, samples, close: async () => {} };
 }
@@ -288,6 +305,7 @@ async function openSource(source: ByteSource, context: Context): Promise<Opened>
       await source.close();
       return await openEncoded(source.path, source.name, context);
     }
+    assertOnlyTrack(source.name, context.options);
     const bytes = Math.min(header.dataBytes || Infinity, (source.size ?? Infinity) - header.dataOffset);
     const seconds = bytes / header.frameBytes / header.sampleRate;
     return {
@@ -355,13 +373,13 @@ async function openSpooled(source: ByteSource, context: Context): Promise<Opened
 
 /** A regular file that is no WAV of ours: tries the decoders in order, reports what each said. */
 async function openEncoded(path: string, name: string, context: Context): Promise<Opened> {
-  const { signal, warnings } = context;
+  const { signal, warnings, gaps, options } = context;
   const reasons: string[] = [];
   let missing = 0;
   for (const decoder of context.decoders) {
     signal?.throwIfAborted();
     try {
-      const open = await decoder(path, { name, signal, warnings });
+      const open = await decoder(path, { name, signal, warnings, gaps, audioTrack: options.audioTrack });
       return {
         name,
         durationHint: open.durationSeconds,

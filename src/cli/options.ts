@@ -100,6 +100,7 @@ export function addTranscribeFlags(command: Command): void {
     .option("--language <name>", 'language spoken: a code or a name ("de", "german"); default: detect it')
     .option("--language_per_window [bool]", "detect the language in every window anew", "False")
     .option("--multilingual [bool]", "the same, by faster-whisper's name")
+    .option("--audio_track <n>", "which audio track of a film or a recorded call, from 1; default: the best one")
     .option("--return_timestamps [bool]", "have the model say when each segment begins and ends", "True")
     .option("--algorithm <name>", `${ALGORITHMS.join(", ")} (openai/whisper's) or auto: as flags need`, "auto");
   addGeneralFlags(command);
@@ -171,6 +172,7 @@ export async function readTranscribeFlags(command: Command): Promise<TranscribeF
   const returnTimestamps = flag("return_timestamps");
   const threads = orNone((option, word) => parseWhole(option, word, 0))("--threads", text("threads") ?? "0") ?? 0;
   const batchSize = text("batch_size");
+  const audioTrack = text("audio_track");
   const cacheDir = text("model_dir");
   const windows = readWindows(text("chunk_length") ?? "30", text("stride_length"));
 
@@ -201,6 +203,7 @@ export async function readTranscribeFlags(command: Command): Promise<TranscribeF
     returnTimestamps,
     ...(language !== undefined && { language }),
     ...(languagePerWindow && { languagePerWindow }),
+    ...(audioTrack !== undefined && { audioTrack: parseWhole("--audio_track", audioTrack, 1) }),
     ...(flag("allow_private_addresses") && { allowPrivateAddresses: true }),
   };
   return {

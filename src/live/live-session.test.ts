@@ -127,6 +127,15 @@ describe("LiveSession", () => {
     await expect(live.push(speech)).rejects.toThrow("has ended");
   });
 
+  it("refuses integers as floats, and goes on without them", async () => {
+    const events: LiveEvent[] = [];
+    const live = session(events, { language: "en", endpointing: null });
+    await expect(live.push(speech.map((value) => value * 32768))).rejects.toThrow(RangeError);
+    await live.push(speech);
+    await live.end();
+    expect(finals(events)).toEqual([TEXT]);
+  });
+
   it("says nothing of silence", async () => {
     expect(await listen(new Float32Array(80_000), 16_000)).toEqual([]);
   });

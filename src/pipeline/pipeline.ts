@@ -75,7 +75,8 @@ export interface TranscribedInput {
 }
 
 const AUDIO_OPTIONS = [
-  ...["allowPrivateAddresses", "maxBytes", "timeoutMs", "downloadTimeoutMs", "minBytesPerSecond", "maxSeconds"],
+  ...["allowPrivateAddresses", "maxBytes", "timeoutMs", "downloadTimeoutMs", "minBytesPerSecond"],
+  ...["audioTrack", "maxSeconds"],
 ] as const;
 const TRANSCRIBE_OPTIONS: Readonly<Record<Algorithm, readonly string[]>> = {
   chunked: [...CHUNKED_OPTIONS, ...AUDIO_OPTIONS, "algorithm"],
@@ -240,13 +241,13 @@ export class WhisperPipeline {
     onResult?: ManyChunkedOptions["onResult"],
   ): Promise<PromiseSettledResult<Transcript>[]> {
     const { algorithm = "chunked", allowPrivateAddresses, maxBytes, maxSeconds, ...others } = options;
-    const { timeoutMs, downloadTimeoutMs, minBytesPerSecond, ...rest } = others;
+    const { timeoutMs, downloadTimeoutMs, minBytesPerSecond, audioTrack, ...rest } = others;
     assertOneOf("algorithm", algorithm, ALGORITHMS);
     assertOptionsOf(algorithm, options);
     return this.#share(options.signal, async (engine, signal) => {
       const context = { ...this.context, engine };
       const patience = { timeoutMs, downloadTimeoutMs, minBytesPerSecond };
-      const load = withoutUndefined({ allowPrivateAddresses, maxBytes, ...patience, maxSeconds, signal });
+      const load = withoutUndefined({ allowPrivateAddresses, maxBytes, ...patience, audioTrack, maxSeconds, signal });
       const sources = inputs.map((input) => (): Promise<AudioStream> => openAudio(input, load));
       if (algorithm === "chunked") {
         const chunked = rest as ManyChunkedOptions;

@@ -85,7 +85,7 @@ async function transcribeSource(
   try {
     const audio = typeof source === "function" ? await source() : source;
     const { mel, nSamples } = await readLogMel(audio, context, signal);
-    const run = new SequentialRun(context, options, mel, events, signal);
+    const run = new SequentialRun(context, options, { mel, gaps: audio.gaps ?? [] }, events, signal);
     const transcript = await run.transcribe(nSamples / SAMPLE_RATE);
     return { ...transcript, warnings: [...audio.warnings, ...transcript.warnings] };
   } catch (error) {

@@ -86,7 +86,7 @@ describe("sotto FILE", () => {
     const host = new FakeHost();
     const flags =
       "--model tiny --device cpu --dtype int8 --threads 3 --batch-size 4 --offline --model_dir /models --task translate " +
-      "--language German --chunk_length 20 --stride-length 4,2 --algorithm chunked --allow-private-addresses";
+      "--language German --chunk_length 20 --stride-length 4,2 --algorithm chunked --audio-track 2 --allow-private-addresses";
     expect(await host.run(...flags.split(" "), file("a.wav"))).toBe(0);
     expect(host.made[0]).toMatchObject([
       "tiny",
@@ -98,6 +98,7 @@ describe("sotto FILE", () => {
       language: "de",
       chunkLength: 20,
       strideLength: [4, 2],
+      audioTrack: 2,
       returnTimestamps: true,
       allowPrivateAddresses: true,
     });
@@ -261,6 +262,7 @@ describe("wrong usage is told before a model is loaded, with exit code 2", () =>
     ["--batch_size 0", 'Cannot use "0" as --batch_size, expected a whole number from 1 on'],
     ["--threads two", 'Cannot use "two" as --threads'],
     ["--chunk_length 31", 'Cannot use "31" as --chunk_length, expected at most 30 seconds'],
+    ["--audio_track 0", 'Cannot use "0" as --audio_track'],
     ["--stride_length 15", 'Cannot use "15" as --stride_length: left and right are 30 seconds together'],
     ["--stride_length 1,2,3", "expected one or two lengths"],
     ["--chunk_length 0 --stride_length 1", "Cannot use --chunk_length 0 with --stride_length"],
