@@ -11,7 +11,7 @@ import { homedir, tmpdir } from "node:os";
 import { join } from "node:path";
 import { crc32 } from "node:zlib";
 
-import { EngineUnavailableError } from "../errors.ts";
+import { CheckpointError, EngineUnavailableError } from "../errors.ts";
 
 /** Alignment of parts: a cache line, so that vector loads never straddle. */
 const ALIGNMENT = 64;
@@ -76,6 +76,7 @@ export class PackedFile {
    * @param cacheDir default $SOTTO_CACHE, else sotto/ in the user's cache folder
    * @returns its folder
    * @throws {EngineUnavailableError} if the file can be written nowhere
+   * @throws {CheckpointError} that making the bytes of a part has thrown
    */
   async ready(cacheDir = defaultCacheDir()): Promise<string> {
     let failure: unknown;
@@ -84,6 +85,7 @@ export class PackedFile {
         if (!(await this.#isWhole(join(folder, this.name)))) await this.#write(folder);
         return folder;
       } catch (error) {
+        if (error instanceof CheckpointError) throw error;
         failure = error;
       }
     }

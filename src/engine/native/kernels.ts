@@ -35,6 +35,8 @@ export interface NativeGenerated {
 export interface Kernels {
   /** Instruction set in use: "none" if this machine has none that the kernels are written for. */
   readonly isa: "none" | "avx512-vnni" | "amx-int8";
+  /** What this machine lacks of what the kernels need: "avx512f, avx512_vnni"; "" if nothing. Without it every function throws. */
+  readonly missing: string;
   /** Hash of the sources that the addon was made of. */
   readonly sources: string;
   checksumFile(path: string, length: number): Promise<number>;
@@ -46,7 +48,7 @@ export interface Kernels {
     engine: EngineHandle,
     mel: Float32Array,
     keepFeatures: boolean,
-  ): Promise<{ window: WindowHandle; features: Float32Array | null }>;
+  ): Promise<{ window: WindowHandle; features: Float32Array | null; finite: boolean }>;
   generate(engine: EngineHandle, requests: readonly NativeRequest[], maxRows: number): Promise<NativeGenerated[]>;
   startRows(engine: EngineHandle, windows: readonly WindowHandle[]): RowsHandle;
   run(

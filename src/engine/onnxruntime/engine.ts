@@ -19,7 +19,19 @@ import type {
   RankedTokens,
   RankRequest,
 } from "../engine.ts";
-import { checkAttend, checkCombine, checkRank, checkReorder, checkRequests, checkRows, checkStep } from "../checks.ts";
+import {
+  checkAttend,
+  checkCombine,
+  checkRank,
+  checkReorder,
+  checkRequests,
+  checkRows,
+  checkStep,
+  finiteAttention,
+  finiteGenerated,
+  finiteLogits,
+  finiteRanked,
+} from "../checks.ts";
 import { processorBatchSize } from "../batch-size.ts";
 import { KeptAudio, ownAudio, ownDecoder } from "../kept-audio.ts";
 import { decoderGraph } from "./decoder-graph.ts";
@@ -182,7 +194,7 @@ class OnnxEngine implements Engine {
         rows.forEach(({ index }, i) => (results[index] = generated[i]));
       }),
     );
-    return results;
+    return finiteGenerated(this, results);
   }
 
   async startDecoder(
@@ -210,7 +222,13 @@ class OnnxEngine implements Engine {
         return { worker, handle, rows: places.map(({ index }) => index) };
       }),
     );
-    return { state: new OnnxDecoderState(this, parts, rows.length, windows.length, length), logits };
+    const state = new OnnxDecoderState(this, parts, rows.length, windows.length, length);
+    try {
+      return { state, logits: finiteLogits(this, logits) };
+    } catch (error) {
+      state.dispose();
+      throw error;
+    }
   }
 
   async step(state: DecoderState, tokens: Int32Array): Promise<Float32Array> {
@@ -226,7 +244,7 @@ class OnnxEngine implements Engine {
       }),
     );
     decoder.length++;
-    return logits;
+    return finiteLogits(this, logits);
   }
 
   async stepRanked(state: DecoderState, request: RankRequest): Promise<RankedTokens> {
@@ -251,7 +269,7 @@ class OnnxEngine implements Engine {
       }),
     );
     decoder.length++;
-    return { ids, logprobs };
+    return finiteRanked(this, { ids, logprobs });
   }
 
   async reorder(state: DecoderState, from: Int32Array): Promise<void> {
@@ -287,7 +305,7 @@ class OnnxEngine implements Engine {
         });
       }),
     );
-    return results;
+    return finiteAttention(this, results);
   }
 
   #audio(state: AudioState): KeptAudio<Place> {
