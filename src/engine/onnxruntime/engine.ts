@@ -38,6 +38,7 @@ import { decoderGraph } from "./decoder-graph.ts";
 import { encoderGraph } from "./encoder-graph.ts";
 import { EngineWorker } from "./engine-worker.ts";
 import type { WorkerSetup } from "./protocol.ts";
+import { loadRuntime } from "./runtime.ts";
 import { Weights } from "./weights.ts";
 
 /** Options, resolved by cpu.ts. */
@@ -48,10 +49,15 @@ export interface OnnxEngineOptions {
   readonly cacheDir: string | undefined;
 }
 
-/** Records the graphs of a checkpoint with heads 64 wide, and packs its weights if the cache has no packed file of them. */
+/**
+ * Records the graphs of a checkpoint with heads 64 wide, and packs its weights if the cache has no packed file of them.
+ *
+ * @throws {EngineUnavailableError} if onnxruntime cannot be loaded, or the weights can be written nowhere
+ */
 export async function createOnnxEngine(parameters: ParameterSource, options: OnnxEngineOptions): Promise<Engine> {
   const { dimensions } = parameters;
   const { dtype, threads, workers, cacheDir } = options;
+  loadRuntime(); // what keeps it from loading is known now, not when a worker starts within a transcription
   const weights = new Weights(parameters, dtype === "int8", parameterDims(dimensions).keys());
   const encoder = encoderGraph(dimensions, weights);
   const decoder = decoderGraph(dimensions, weights);

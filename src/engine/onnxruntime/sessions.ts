@@ -14,6 +14,7 @@ import { crossQueryPorts, ROW_STATE, selfCachePorts } from "./decoder-graph.ts";
 import { crossCachePorts, type Port } from "./encoder-graph.ts";
 import type { WorkerSetup } from "./protocol.ts";
 import { ruleMasks, type RuleMasks } from "./rule-masks.ts";
+import type { Runtime } from "./runtime.ts";
 import { collect, finish, isFinished, type RunningRow } from "./running-row.ts";
 
 /**
@@ -25,7 +26,6 @@ const TURNS_BETWEEN_COMPACTIONS = 24;
 /** A batch is packed anew when at most this share of its rows is still running. */
 const COMPACT_BELOW = 0.75;
 
-type Runtime = typeof ort;
 type Feeds = Record<string, ort.Tensor>;
 
 interface DecoderBatch {

@@ -1,15 +1,14 @@
 /** A worker thread of the onnxruntime engine: answers calls one after the other with its own sessions. */
 import { parentPort, workerData } from "node:worker_threads";
 
-import * as ort from "onnxruntime-node";
-
 import type { CallMessage, CallName, ReplyMessage, WorkerCalls, WorkerSetup } from "./protocol.ts";
+import { loadRuntime } from "./runtime.ts";
 import { Sessions } from "./sessions.ts";
 
 const port = parentPort;
 if (port === null) throw new Error("This script is a worker thread of the onnxruntime engine");
 
-const sessions = new Sessions(ort, workerData as WorkerSetup);
+const sessions = new Sessions(loadRuntime(), workerData as WorkerSetup);
 
 type Handlers = { [N in CallName]: (a: WorkerCalls[N]["arguments"]) => Promise<WorkerCalls[N]["result"]> };
 
