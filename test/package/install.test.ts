@@ -1,11 +1,15 @@
 /** What npm makes of the package: no flag, no warning that a user must act on, no host but the registry, and it works. */
-import { readFileSync, rmSync } from "node:fs";
+import { spawnSync } from "node:child_process";
+import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
 
 import { STAGED } from "../../scripts/stage-dependencies.mjs";
 import { Lookups } from "../helpers/lookups.ts";
 import { installPackage, npmHosts, root, runIn } from "./installed.ts";
+
+const sample = join(root, "samples", "en-short.wav");
+const tone = join(root, "test", "fixtures", "audio", "tone.mp3");
 
 interface LockedPackage {
   readonly version?: string;
@@ -58,8 +62,7 @@ describe("npm install of the packed package", () => {
   for (const kernels of ["auto", "onnxruntime"]) {
     it(`gives a program that transcribes wav and mp3, with kernels "${kernels}"`, (ctx) => {
       if ("unreachable" in installed) return ctx.skip(installed.unreachable);
-      const files = [join(root, "samples", "en-short.wav"), join(root, "test", "fixtures", "audio", "tone.mp3")];
-      const args = ["sotto", ...files, "--model", "nano", "--dtype", "int8", "-f", "txt", "-o", "texts"];
+      const args = ["sotto", sample, tone, "--model", "nano", "--dtype", "int8", "-f", "txt", "-o", "texts"];
       const { status, stderr } = runIn(installed.project, "npx", args, { SOTTO_KERNELS: kernels });
       expect(status, stderr).toBe(0);
       const manifest = JSON.parse(readFileSync(join(root, "samples", "manifest.json"), "utf8")) as unknown;
@@ -69,5 +72,26 @@ describe("npm install of the packed package", () => {
           .split("\n")[0],
       );
     });
+  }
+
+  for (const [runtime, ...flags] of [["node"], ["deno", "run", "-A"], ["bun", "run"]]) {
+    for (const kernels of ["auto", "onnxruntime"]) {
+      it(`gives a library that transcribes and is disposed of on ${runtime}, with kernels "${kernels}"`, (ctx) => {
+        if ("unreachable" in installed) return ctx.skip(installed.unreachable);
+        if (spawnSync(runtime, ["--version"]).status !== 0) return ctx.skip(`there is no "${runtime}" on PATH`);
+        const program = `
+          import { WhisperPipeline } from "sotto";
+          const pipeline = await WhisperPipeline.fromPretrained("nano", { dtype: "int8" });
+          for (const file of ${JSON.stringify([sample, tone])}) console.log((await pipeline.transcribe(file)).text);
+          await pipeline.dispose();
+          console.log("disposed");
+        `;
+        writeFileSync(join(installed.project, "use.mjs"), program);
+        const ended = runIn(installed.project, runtime, [...flags, "use.mjs"], { SOTTO_KERNELS: kernels });
+        expect(ended.stderr).toBe("");
+        expect(ended.stdout).toMatch(/Clara likes to sing in winter[^]*\ndisposed\n$/);
+        expect(ended.status).toBe(0);
+      });
+    }
   }
 });

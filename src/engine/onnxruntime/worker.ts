@@ -43,7 +43,8 @@ let last: Promise<void> = Promise.resolve();
 port.on("message", (message: CallMessage | "stop") => {
   if (message === "stop") {
     sessions.stop();
-    last = last.then(() => port.close());
+    // The engine ends the thread: not every runtime's port can be closed from here.
+    last = last.then(() => port.postMessage("stopped"));
   } else {
     last = last.then(async () => port.postMessage(await answer(message)));
   }
