@@ -112,6 +112,27 @@ export class EngineUnavailableError extends Error {
   }
 }
 
+/** A network gave NaN or infinities where numbers were wanted: nothing can be read from them. */
+export class NotFiniteError extends Error {
+  override readonly name = "NotFiniteError";
+  constructor(
+    readonly engine: string,
+    readonly dtype: string,
+    what: string,
+  ) {
+    const remedy =
+      dtype === "float32"
+        ? "the checkpoint may be damaged; get it again"
+        : 'try dtype "float32", or get the checkpoint again';
+    super(
+      withHint(
+        `Cannot decode on engine "${engine}" in ${dtype}: ${what} are NaN or infinite, expected numbers`,
+        remedy,
+      ),
+    );
+  }
+}
+
 /** An option has a name or a value that does not exist; the message lists what does. */
 export class OptionError extends RangeError {
   override readonly name = "OptionError";

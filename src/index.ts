@@ -8,6 +8,7 @@ export {
   EngineUnavailableError,
   HubError,
   InputError,
+  NotFiniteError,
   OptionError,
   ShapeError,
   UnsupportedAudioError,

@@ -375,7 +375,7 @@ async function openSpooled(source: ByteSource, context: Context): Promise<Opened
 async function openEncoded(path: string, name: string, context: Context): Promise<Opened> {
   const { signal, warnings, gaps, options } = context;
   const reasons: string[] = [];
-  let missing = 0;
+  const unavailable: string[] = [];
   for (const decoder of context.decoders) {
     signal?.throwIfAborted();
     try {
@@ -387,19 +387,27 @@ async function openEncoded(path: string, name: string, context: Context): Promis
         close: () => open.close(),
       };
     } catch (error) {
-      if (error instanceof DecoderUnavailable) missing++;
+      if (error instanceof DecoderUnavailable) unavailable.push(error.message);
       else if (error instanceof DecodeFailure) reasons.push(error.message);
       else throw error;
     }
   }
-  if (missing === context.decoders.length) {
+  if (unavailable.length === context.decoders.length) {
     const install = "npm install node-av (a decoder for this platform), or put ffmpeg on PATH";
     const both = `${install}, or convert the file to WAV`;
-    throw new UnsupportedAudioError(name, "it is not plain WAV, and no decoder for other formats is installed", {
+    const broken = unavailable.map(brokenReason).find((reason) => reason !== null);
+    const what = broken === undefined ? "is installed" : `works here: ${broken}`;
+    throw new UnsupportedAudioError(name, `it is not plain WAV, and no decoder for other formats ${what}`, {
       hint: { library: both, commandLine: both, server: install, client: "convert the file to WAV" },
     });
   }
   throw new UnsupportedAudioError(name, reasons[0], { hint: "check that it plays, or convert it to WAV or FLAC" });
+}
+
+/** What keeps node-av's library from loading; null where it is not installed. */
+function brokenReason(unavailable: string): string | null {
+  const reason = /loading failed: (?:Error: )?(.+)/.exec(unavailable)?.[1];
+  return reason === undefined || reason.startsWith("Cannot find module") ? null : `node-av: ${reason}`;
 }
 
 async function* decodedSamples(open: OpenDecoder, name: string): AsyncGenerator<Float32Array> {

@@ -1,14 +1,14 @@
 /**
  * Opens a checkpoint in the Hugging Face layout as it is: no conversion, parameters stay where they lie in their files.
  *
- * Everything is checked here, at the border; engines trust what they get. Unlike transformers, which initialises missing
+ * Everything is checked here, at the border, numbers when they are read; engines trust what they get. Unlike transformers, which initialises missing
  * parameters at random and passes over unknown ones with a warning, both are errors, reported all at once.
  */
 import { createHash } from "node:crypto";
 import { open } from "node:fs/promises";
 import { CheckpointError, quote } from "../errors.ts";
 import { parameterDims, type ModelDimensions, type ParameterSource, type StoredParameter } from "../model/index.ts";
-import { toFloat32, type StoredDType } from "../tensor/index.ts";
+import { firstNotFinite, toFloat32, type StoredDType } from "../tensor/index.ts";
 import { readDimensions } from "./config.ts";
 import { readGenerationConfig, type GenerationConfig } from "./generation-config.ts";
 import { JsonFields } from "./json-fields.ts";
@@ -93,6 +93,15 @@ class OpenedCheckpoint implements Checkpoint {
       }
     } finally {
       await handle.close();
+    }
+    const index = firstNotFinite(bytes, dtype);
+    if (index >= 0) {
+      const value = (values ?? toFloat32(bytes, dtype))[index];
+      const [own] = [...huggingFaceNames(this.dimensions)].find(([, translated]) => translated === name) ?? [name];
+      const problem = `parameter "model.${own}" has ${value} at index ${index}, expected finite numbers`;
+      throw new CheckpointError(this.path, [problem], {
+        hint: "the weights are damaged, or were saved by a training that had diverged; get them again",
+      });
     }
     return values ?? toFloat32(bytes, dtype);
   }

@@ -35,6 +35,45 @@ function positiveInteger(option: string, value: number): number {
   throw new OptionError(option, `Option "${option}" is ${value}, expected an integer from 1 to ${MAX_THREADS}`);
 }
 
+/** What computes on the CPU of this machine, all of it loaded to be sure. */
+export interface CpuInfo {
+  /** "native kernels (amx-int8)", "onnxruntime"; null if nothing does. */
+  readonly kernels: string | null;
+  /** Why the faster ones do not, or none of them; null if the fastest do. */
+  readonly reason: string | null;
+}
+
+/** Loads the kernels, and onnxruntime where they are not for this machine. */
+export async function probeCpu(): Promise<CpuInfo> {
+  const native = process.env["SOTTO_KERNELS"] === "onnxruntime" ? null : loadKernels();
+  const { loadRuntime } = await import("./onnxruntime/index.ts");
+  let fault: string | null = null;
+  try {
+    loadRuntime();
+  } catch (error) {
+    fault = (error as EngineUnavailableError).reason;
+  }
+  if (native !== null && "kernels" in native) {
+    return { kernels: `native kernels (${native.kernels.isa})`, reason: fault === null ? null : `float32: ${fault}` };
+  }
+  const missing = native === null ? "SOTTO_KERNELS=onnxruntime" : `native kernels: ${native.reason}`;
+  return { kernels: fault === null ? "onnxruntime" : null, reason: fault === null ? missing : `${missing}; ${fault}` };
+}
+
+let warned = false;
+
+/** Says once in a process that a slower engine takes the place of kernels which should run here and do not. */
+function warnOfFallback(reason: string): void {
+  if (warned) return;
+  warned = true;
+  process.emitWarning(
+    `The native kernels are not used, and onnxruntime, which is slower, takes their place: ${reason}`,
+    {
+      code: "SOTTO_NATIVE_KERNELS",
+    },
+  );
+}
+
 /** With onnxruntime, narrower models (the bundled one; tiny has 384) are no faster in int8. */
 const INT8_FROM_WIDTH = 256;
 
@@ -67,6 +106,7 @@ export async function createCpuEngine(parameters: ParameterSource, options: CpuE
     if ("kernels" in found)
       return createNativeEngine(parameters, found.kernels, { threads, cacheDir: options.cacheDir });
     if (wanted === "native") throw new EngineUnavailableError("cpu", `no native kernels: ${found.reason}`);
+    if (found.broken) warnOfFallback(found.reason);
   } else if (wanted === "native") {
     throw new EngineUnavailableError("cpu", `no native kernels: they compute in int8, not in ${dtype}`);
   }

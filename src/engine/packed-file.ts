@@ -11,7 +11,7 @@ import { homedir } from "node:os";
 import { dirname, join } from "node:path";
 import { crc32 } from "node:zlib";
 
-import { diskReason, EngineUnavailableError } from "../errors.ts";
+import { CheckpointError, diskReason, EngineUnavailableError } from "../errors.ts";
 import { privateFolder, privateFolderPath } from "./private-folder.ts";
 
 /** Alignment of parts: a cache line, so that vector loads never straddle. */
@@ -80,6 +80,7 @@ export class PackedFile {
    * @param cacheDir default $SOTTO_CACHE, else sotto/ in the user's cache folder
    * @returns its folder
    * @throws {EngineUnavailableError} if the file can be written nowhere, with the reason for each folder
+   * @throws {CheckpointError} that making the bytes of a part has thrown
    */
   async ready(cacheDir = defaultCacheDir()): Promise<string> {
     const reasons: string[] = [];
@@ -93,6 +94,7 @@ export class PackedFile {
         if (!(await this.#isWhole(join(folder, this.name)))) await this.#write(folder);
         return folder;
       } catch (error) {
+        if (error instanceof CheckpointError) throw error;
         if (error instanceof PartError) throw unavailable(` ${error.message}`, error.cause);
         cause ??= error;
         reasons.push(`"${path}": ${diskReason(error)}`);
@@ -126,6 +128,7 @@ export class PackedFile {
     try {
       for (const part of this.#parts.values()) {
         const bytes = await part.bytes().catch((cause: unknown) => {
+          if (cause instanceof CheckpointError) throw cause;
           throw new PartError((cause as Error).message, { cause });
         });
         if (bytes.byteLength !== part.length)

@@ -496,7 +496,9 @@ describe("the program", () => {
     expect(await host.run("devices")).toBe(0);
     const [header, cpu, gpu] = host.out.split("\n");
     expect(header).toMatch(/^DEVICE +NAME +SIZE +STATE$/);
-    expect(cpu).toMatch(/^cpu .* threads +ready$/);
+    expect(cpu).toMatch(
+      /^cpu .* threads +ready, (native kernels \((avx512-vnni|amx-int8)\)|onnxruntime; native kernels: .*)$/,
+    );
     expect(gpu).toMatch(/^cuda:0 |^cuda +- +- +(this machine has no NVIDIA driver|the NVIDIA driver .*)$/);
   });
 
