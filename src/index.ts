@@ -33,6 +33,7 @@ export {
 export {
   ALGORITHMS,
   DEVICES,
+  defaultModel,
   DTYPES,
   WhisperForConditionalGeneration,
   WhisperPipeline,
@@ -45,6 +46,7 @@ export {
   type GenerateOptions,
   type GenerateOutput,
   type LoadOptions,
+  type LoadProcessorOptions,
   type PipelineOptions,
   type ProcessorOptions,
   type SequentialTranscribeOptions,

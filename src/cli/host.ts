@@ -24,7 +24,15 @@ export interface PipelineSettings {
   readonly cacheDir?: string;
   readonly offline?: boolean;
   readonly signal?: AbortSignal;
+  readonly onDownload?: (download: ModelDownload) => void;
   readonly onProgress?: (progress: DownloadProgress) => void;
+}
+
+/** Weights that are about to be downloaded; `bytes` is null if the server does not say. */
+export interface ModelDownload {
+  readonly repository: string;
+  readonly bytes: number | null;
+  readonly cacheDir: string;
 }
 
 /** Bytes of one file of a model; `total` is null if the server does not say. */
@@ -72,6 +80,8 @@ export type CliInput = string | AsyncIterable<Uint8Array>;
 export interface CliPipeline {
   readonly device?: string;
   readonly dtype?: string;
+  /** Of the model; each transcript's begin with them. */
+  readonly warnings?: readonly string[];
   readonly engine?: { readonly dimensions: ModelSizes };
   readonly tokenizer?: {
     decode(

@@ -13,7 +13,7 @@ import {
   type OutputFormat,
   type SubtitleOptions,
 } from "../outputs/index.ts";
-import { ALGORITHMS, assertDevice, BUNDLED_MODEL, DEVICES, DTYPES } from "../pipeline/choices.ts";
+import { ALGORITHMS, assertDevice, defaultModel, DEVICES, DTYPES, type Device } from "../pipeline/choices.ts";
 import { TASKS } from "../tokenizer/task.ts";
 import { conflict, orNone, parseBoolean, parseSeconds, parseWhole } from "./arguments.ts";
 import {
@@ -27,8 +27,6 @@ import {
 import type { PipelineSettings, TranscriptionSettings } from "./host.ts";
 import { addSubtitleFlags, readSubtitleFlags, SUBTITLE_BOOLEANS } from "./subtitle-flags.ts";
 
-/** The model that comes with the package. */
-export const DEFAULT_MODEL = BUNDLED_MODEL;
 /** The model hears 30 seconds at a time. */
 const MAX_CHUNK_SECONDS = 30;
 
@@ -62,8 +60,6 @@ export type Destination =
 /** What the flags of a transcription say, checked. */
 export interface TranscribeFlags {
   readonly model: string;
-  /** Whether the model was chosen, and not the default. */
-  readonly modelGiven: boolean;
   readonly pipeline: PipelineSettings;
   readonly transcription: TranscriptionSettings;
   readonly destination: Destination;
@@ -79,16 +75,33 @@ export interface TranscribeFlags {
   readonly quiet: boolean;
 }
 
+/** Declares `--model`. It has no default of its own: which model is used depends on the device. */
+export function addModelFlag(command: Command): void {
+  command.option(
+    "--model <name>",
+    `name, hub id ("owner/name") or folder of a model; "sotto models" lists names (default: ${defaultModel("cpu")}; ${defaultModel("cuda")} on a GPU)`,
+  );
+}
+
+/**
+ * The model that a parsed command asks for.
+ *
+ * @returns with it what the user should be told, or null
+ * @throws {OptionError} if it has no name
+ */
+export function readModel(command: Command, device: Device): { readonly model: string; readonly note: string | null } {
+  const given = command.getOptionValue("model") as string | undefined;
+  if (given === "") throw new OptionError("model", 'Unknown model "", expected a name, a hub id or a folder');
+  if (given !== undefined) return { model: given, note: null };
+  const model = defaultModel(device);
+  return { model, note: `using model ${model}; --model chooses another, and "sotto models" lists them` };
+}
+
 /** Declares the flags. */
 export function addTranscribeFlags(command: Command): void {
   const list = (value: string, before: string[] = []): string[] => [...before, ...value.split(",")];
+  addModelFlag(command.optionsGroup("Model:"));
   command
-    .optionsGroup("Model:")
-    .option(
-      "--model <name>",
-      'name, hub id ("owner/name") or folder of a model; "sotto models" lists names',
-      DEFAULT_MODEL,
-    )
     .option("--model_dir <dir>", "folder of downloaded models (default: the Hugging Face cache)")
     .option("--offline", "use only models that are already on this machine")
     .option("--device <name>", `where it runs: ${DEVICES.join(", ")}`, "auto")
@@ -156,8 +169,7 @@ export async function readTranscribeFlags(command: Command): Promise<TranscribeF
   assertOneOf("dtype", dtype, DTYPES);
   assertOneOf("algorithm", asked, ["auto", ...ALGORITHMS]);
   assertOneOf("task", task, TASKS);
-  const model = text("model") ?? DEFAULT_MODEL;
-  if (model === "") throw new OptionError("model", 'Unknown model "", expected a name, a hub id or a folder');
+  const { model, note: modelNote } = readModel(command, device);
 
   const spoken = await readLanguage(text("language"));
   const perWindow = ["language_per_window", "multilingual"].filter(chosen);
@@ -205,7 +217,6 @@ export async function readTranscribeFlags(command: Command): Promise<TranscribeF
   };
   return {
     model,
-    modelGiven: chosen("model"),
     pipeline: {
       device,
       dtype: dtype === "auto" && !flag("fp16") ? "float32" : dtype,
@@ -220,7 +231,7 @@ export async function readTranscribeFlags(command: Command): Promise<TranscribeF
         : { ...common, ...decoding.settings, ...windows, algorithm },
     destination,
     subtitles,
-    notes: note === null ? [] : [note],
+    notes: [modelNote, note].filter((one) => one !== null),
     warnings: [
       ...(isEnglishOnly ? [`model ${quote(model)} knows English only: --language ${language} is used`] : []),
       ...decoding.warnings,

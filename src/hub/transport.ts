@@ -23,7 +23,15 @@ export class TransientError extends Error {
 }
 
 /** Every attempt failed for reasons that have nothing to do with the model: no network, a server in trouble. */
-export class UnreachableError extends HubError {}
+export class UnreachableError extends HubError {
+  constructor(
+    repository: string,
+    readonly reason: string,
+    readonly details: ErrorOptions & { hint: string; status?: number },
+  ) {
+    super(repository, reason, details);
+  }
+}
 
 /**
  * Runs attempts until one succeeds, waiting longer after each failure; failures other than TransientError pass through.
@@ -52,7 +60,7 @@ export async function withRetries<T>(
         const { status } = error.options;
         throw new UnreachableError(repository, error.message + (failures > 1 ? ` (${failures} attempts)` : ""), {
           cause: error,
-          hint: `check the network, a proxy, or HF_ENDPOINT (${settings.endpoint}); the model "nano" needs no download`,
+          hint: `check the network, HTTPS_PROXY, or HF_ENDPOINT (${settings.endpoint})`,
           ...(status === undefined ? {} : { status }),
         });
       }

@@ -65,7 +65,7 @@ export const CONFIG_FIELDS = [
     flag: "model",
     kind: "list",
     value: "names",
-    help: `models to serve, ${LIST}; the first is the default`,
+    help: `models to serve, ${LIST}; the first answers requests that name none (default: base; turbo on a GPU)`,
     group: "Model",
   },
   {

@@ -19,7 +19,7 @@ describe("resolveConfig()", () => {
     expect(resolveConfig()).toMatchObject({
       host: "127.0.0.1",
       port: 8000,
-      models: ["nano"],
+      models: ["base"],
       maxUploadBytes: 2 ** 30,
       maxSeconds: 7200,
       apiKeys: [],

@@ -25,7 +25,8 @@ describe("sotto FILE", () => {
     const host = new FakeHost();
     expect(await host.run(file("a.wav"))).toBe(0);
     expect(host.out).toBe("[00:00.000 --> 00:01.500] one\n[00:02.000 --> 00:03.500] two\n");
-    expect(host.err).toContain("using nano, a small model for trying sotto");
+    expect(host.made[0][0]).toBe("base");
+    expect(host.err).toContain("using model base; --model chooses another");
     expect(host.err).toContain("a.wav: 0:04 of audio, English");
     expect(readdirSync(folder)).toEqual(["a.wav", "b.wav", "c.wav"]);
     expect([host.made.length, host.disposed, host.listening]).toEqual([1, 1, false]);
@@ -101,7 +102,7 @@ describe("sotto FILE", () => {
       returnTimestamps: true,
       allowPrivateAddresses: true,
     });
-    expect(host.err).not.toContain("nano");
+    expect(host.err).not.toContain("using model");
   });
 
   it("takes None for a language that is to be detected", async () => {
@@ -114,17 +115,6 @@ describe("sotto FILE", () => {
     const host = new FakeHost();
     expect(await host.run("-")).toBe(0);
     expect(host.asked[0].input).toBe(host.stdin);
-  });
-
-  it("shows a model's download", async () => {
-    const host = new FakeHost();
-    host.onCreate = (_model, { onProgress }) => {
-      for (const loaded of [1e6, 2e6, 72e6]) onProgress?.({ file: "model.safetensors", loaded, total: 72e6 });
-      return Promise.resolve(undefined as never);
-    };
-    await host.run("--model", "base", file("a.wav"));
-    expect(host.err.match(/getting/g)).toHaveLength(1);
-    expect(host.err).toContain("sotto: getting model.safetensors, 72 MB\n");
   });
 });
 
@@ -477,16 +467,6 @@ describe("the program", () => {
       version: string;
     };
     expect(host.out).toBe(`${version}\n`);
-  });
-
-  it("sotto models lists names, repositories, sizes, and what is cached", async () => {
-    const host = new FakeHost();
-    expect(await host.run("models", "--model-dir", folder)).toBe(0);
-    const [header, ...rows] = host.out.split("\n");
-    expect(header).toBe("MODEL                  REPOSITORY                        PARAMETERS  LANGUAGES  ON DISK");
-    expect(rows.find((row) => row.startsWith("nano"))).toMatch(/many +comes with sotto$/);
-    expect(rows.find((row) => row.startsWith("tiny.en"))).toMatch(/ openai\/whisper-tiny.en +39 M +English +-$/);
-    expect(rows.find((row) => row.startsWith("turbo"))).toContain("809 M");
   });
 
   it("sotto devices lists the processor, and the GPUs or why there are none", async () => {

@@ -5,16 +5,16 @@ import { assertDevice, DTYPES } from "../../pipeline/choices.ts";
 import { parseWhole } from "../arguments.ts";
 import type { CliCommand } from "../command.ts";
 import type { CliHost } from "../host.ts";
-import { DEFAULT_MODEL } from "../options.ts";
-import { size } from "../report.ts";
+import { addModelFlag, readModel } from "../options.ts";
+import { openReport, size } from "../report.ts";
 
 export const bench: CliCommand = {
   name: "bench",
   summary: "measure the speed of this machine, stage by stage",
   booleanFlags: [],
   configure(command: Command): void {
+    addModelFlag(command);
     command
-      .option("--model <name>", "name, hub id or folder of a model", DEFAULT_MODEL)
       .option("--model_dir <dir>", "folder of downloaded models (default: the Hugging Face cache)")
       .option("--offline", "use only models that are already on this machine")
       .option("--device <name>", "where it runs", "auto")
@@ -35,12 +35,18 @@ export const bench: CliCommand = {
     assertDevice(device);
     assertOneOf("dtype", dtype, DTYPES);
 
+    const { model, note } = readModel(command, device);
+    const progress = await openReport(host, false);
+    if (note !== null) progress.note(note);
+
     const before = process.memoryUsage.rss();
     const started = host.now();
-    const checkpoint = await loadCheckpoint(String(given["model"]), {
+    const checkpoint = await loadCheckpoint(model, {
+      ...progress.downloads,
       ...(typeof given["model_dir"] === "string" && { cacheDir: given["model_dir"] }),
       ...(given["offline"] === true && { offline: true }),
     });
+    progress.clear();
     const tokenizer = await loadTokenizer(checkpoint);
     const engine = await openEngine(checkpoint, { device, dtype, ...(threads > 0 && { threads }) });
     const loadMs = host.now() - started;
@@ -59,7 +65,7 @@ export const bench: CliCommand = {
       const peakBytes = process.resourceUsage().maxRSS * 1024;
       const { parallelism } = engine;
       const report = {
-        model: given["model"],
+        model,
         device: engine.device,
         dtype: engine.dtype,
         parallelism,

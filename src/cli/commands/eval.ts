@@ -11,7 +11,6 @@ import { addEvalFlags, EVAL_BOOLEAN_FLAGS, type EvalFlags, readEvalFlags } from 
 import type { Sample } from "../eval/samples.ts";
 import type { FileScore } from "../eval/score.ts";
 import type { CliHost, CliPipeline } from "../host.ts";
-import { DEFAULT_MODEL } from "../options.ts";
 import { writeWholeFile } from "../output-files.ts";
 import { colours, openReport, type Report } from "../report.ts";
 import { Stopping } from "../stopping.ts";
@@ -68,6 +67,8 @@ class Evaluation {
   #shown = 0;
   #elapsedMs = 0;
   #runs = { device: "", dtype: "" };
+  /** Part of each transcript's, and said once. */
+  #modelWarnings: readonly string[] = [];
 
   constructor(flags: EvalFlags, samples: readonly Sample[], host: CliHost, report: Report) {
     this.#flags = flags;
@@ -97,14 +98,14 @@ class Evaluation {
   }
 
   async #loadAndTranscribe(): Promise<void> {
-    const { model, modelGiven, pipeline: settings } = this.#flags.transcribe;
-    if (!modelGiven)
-      this.#report.note(`using ${DEFAULT_MODEL}, a small model for trying sotto; --model chooses another`);
+    const { model, pipeline: settings } = this.#flags.transcribe;
     for (const note of this.#flags.transcribe.notes) this.#report.note(note);
     const { signal } = this.#stopping;
     const pipeline = await this.#stopping.wait(
-      this.#host.createPipeline(model, { ...settings, signal, onProgress: (one) => this.#report.download(one) }),
+      this.#host.createPipeline(model, { ...settings, ...this.#report.downloads, signal }),
     );
+    this.#modelWarnings = pipeline.warnings ?? [];
+    for (const warning of this.#modelWarnings) this.#report.warning(warning);
     this.#runs = { device: pipeline.device ?? settings.device, dtype: pipeline.dtype ?? settings.dtype };
     try {
       signal.throwIfAborted();
@@ -193,7 +194,9 @@ class Evaluation {
       const { scoreOf } = await import("../eval/score.ts");
       const { normalizer, transcribe } = this.#flags;
       this.#scores[index] = scoreOf(sample, outcome, { normalizer, task: transcribe.transcription.task });
-      for (const warning of outcome.warnings) this.#report.warning(`${sample.name}: ${warning}`);
+      for (const warning of outcome.warnings) {
+        if (!this.#modelWarnings.includes(warning)) this.#report.warning(`${sample.name}: ${warning}`);
+      }
     }
     this.#report.finished(index);
   }

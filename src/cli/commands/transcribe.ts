@@ -7,10 +7,10 @@ import { OptionError } from "../../errors.ts";
 import { formatExtension, type OutputFormat, type RunDetails, writeTranscript } from "../../outputs/index.ts";
 import type { Transcript } from "../../transcription/index.ts";
 import type { CliCommand } from "../command.ts";
-import type { CliHost, CliPipeline, DownloadProgress, TranscriptionSettings } from "../host.ts";
+import type { CliHost, CliPipeline, TranscriptionSettings } from "../host.ts";
 import { SegmentDisplay } from "../display.ts";
 import { expandInputs, type InputItem } from "../inputs.ts";
-import { addTranscribeFlags, BOOLEAN_FLAGS, DEFAULT_MODEL, readTranscribeFlags } from "../options.ts";
+import { addTranscribeFlags, BOOLEAN_FLAGS, readTranscribeFlags } from "../options.ts";
 import type { TranscribeFlags } from "../options.ts";
 import { outputStems, writeWholeFile } from "../output-files.ts";
 import { clock, colours, openReport, type Report, speed } from "../report.ts";
@@ -70,6 +70,8 @@ class Run {
   #failed = 0;
   #done = 0;
   #details: RunDetails = {};
+  /** Part of each transcript's, and said once. */
+  #modelWarnings: readonly string[] = [];
   readonly #display: SegmentDisplay | undefined;
 
   constructor(flags: TranscribeFlags, items: readonly InputItem[], host: CliHost, report: Report) {
@@ -106,17 +108,15 @@ class Run {
   }
 
   async #loadAndTranscribe(): Promise<void> {
-    const { destination, model, modelGiven, pipeline: settings } = this.#flags;
+    const { destination, model, pipeline: settings } = this.#flags;
     if (destination.kind === "folder") await makeFolder(destination.path);
-    if (!modelGiven) {
-      this.#report.note(
-        `using ${DEFAULT_MODEL}, a small model for trying sotto; for real speech: --model turbo (sotto models lists them)`,
-      );
-    }
     for (const note of this.#flags.notes) this.#report.note(note);
     const { signal } = this.#stopping;
-    const onProgress = (progress: DownloadProgress): void => this.#report.download(progress);
-    const pipeline = await this.#stopping.wait(this.#host.createPipeline(model, { ...settings, signal, onProgress }));
+    const pipeline = await this.#stopping.wait(
+      this.#host.createPipeline(model, { ...settings, ...this.#report.downloads, signal }),
+    );
+    this.#modelWarnings = pipeline.warnings ?? [];
+    for (const warning of this.#modelWarnings) this.#report.warning(warning);
     this.#details = this.#detailsOf(pipeline);
     try {
       signal.throwIfAborted();
@@ -188,7 +188,9 @@ class Run {
   async #finish(index: number, transcript: Transcript): Promise<void> {
     const { destination } = this.#flags;
     const { name } = this.#items[index];
-    for (const warning of transcript.warnings) this.#report.warning(`${name}: ${warning}`);
+    for (const warning of transcript.warnings) {
+      if (!this.#modelWarnings.includes(warning)) this.#report.warning(`${name}: ${warning}`);
+    }
     const written: string[] = [];
     if (destination.kind === "stdout") {
       const text = this.#written(transcript, destination.format);
