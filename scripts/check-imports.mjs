@@ -25,10 +25,11 @@ import ts from "typescript";
 export const FOLDERS = [
   { name: "tensor", imports: [], portable: [] },
 
-  { name: "audio", imports: [] },
+  { name: "network", imports: [] },
+  { name: "audio", imports: ["network"] },
   { name: "tokenizer", imports: [], portable: ["@huggingface/tokenizers"] },
   { name: "onnx", imports: [], portable: [] },
-  { name: "hub", imports: [] },
+  { name: "hub", imports: ["network"] },
 
   { name: "features", imports: ["type audio", "audio/constants.ts"], portable: [] },
   { name: "model", imports: [], portable: [] },

@@ -1,6 +1,7 @@
 /**
  * Reads audio from an http or https URL. Every address is checked before it is connected to, after each redirect anew, and
- * the connection goes to the very address that was checked, so a name that changes its answer gains nothing.
+ * the connection goes to the very address that was checked, so a name that changes its answer gains nothing. That holds through a
+ * proxy of the environment too, unless the caller leaves it to the proxy to look names up.
  */
 
 import { lookup as resolveAll, type LookupAddress } from "node:dns";
@@ -9,16 +10,20 @@ import { request as requestHttps } from "node:https";
 import { isIP, type LookupFunction } from "node:net";
 
 import { InputError } from "../errors.ts";
+import { getThrough, proxyFor, ProxyError, type ProxyAnswer } from "../network/index.ts";
 import { ByteSource } from "./byte-source.ts";
 import { isPrivateAddress } from "./private-address.ts";
 import { tooManyBytes } from "./spool.ts";
 
 /** Redirects followed; browsers follow 20, a recording needs one or two. */
 const MAX_REDIRECTS = 5;
+const ACCEPTED = "audio/*, video/*, */*";
 
 export interface DownloadOptions {
   readonly signal: AbortSignal | undefined;
   readonly allowPrivateAddresses: boolean;
+  /** Whether a proxy may look names up that this machine cannot. */
+  readonly proxyLookup: boolean;
   /** Longest time without a byte, in ms; waits of the reader do not count. */
   readonly timeoutMs: number;
   readonly maxBytes: number;
@@ -89,16 +94,18 @@ function redirectTarget(location: string, from: URL, name: string): URL {
   return target;
 }
 
-function connect(url: URL, name: string, options: DownloadOptions): Promise<IncomingMessage> {
+async function connect(url: URL, name: string, options: DownloadOptions): Promise<IncomingMessage | ProxyAnswer> {
   const { signal, allowPrivateAddresses, timeoutMs } = options;
   signal?.throwIfAborted();
   const host = url.hostname.replace(/^\[|\]$/g, "");
   // A literal address is connected to without a look-up.
   if (!allowPrivateAddresses && isIP(host) !== 0 && isPrivateAddress(host)) throw privateError(name, host);
+  const proxy = proxyFor(url);
+  if (proxy !== null) return connectThrough(proxy, url, name, options);
   const request = url.protocol === "https:" ? requestHttps : requestHttp;
   return new Promise((resolve, reject) => {
     const outgoing = request(url, {
-      headers: { accept: "audio/*, video/*, */*", "accept-encoding": "identity", "user-agent": "sotto" },
+      headers: { accept: ACCEPTED, "accept-encoding": "identity", "user-agent": "sotto" },
       agent: false, // no connection is kept, so none keeps the process
       ...(signal === undefined ? {} : { signal }),
       ...(allowPrivateAddresses ? {} : { lookup: checkedLookup(name) }),
@@ -116,6 +123,46 @@ function connect(url: URL, name: string, options: DownloadOptions): Promise<Inco
   });
 }
 
+/** Names are looked up here, as without a proxy, and the proxy is asked for the address that was checked. */
+async function connectThrough(proxy: URL, url: URL, name: string, options: DownloadOptions): Promise<ProxyAnswer> {
+  const { signal, allowPrivateAddresses, proxyLookup, timeoutMs } = options;
+  const host = url.hostname.replace(/^\[|\]$/g, "");
+  let address: string | undefined;
+  if (!allowPrivateAddresses && isIP(host) === 0) {
+    const checked = await lookUp(host, name).catch((error: unknown) => {
+      if (error instanceof InputError) throw error;
+      if (proxyLookup) return undefined;
+      throw new InputError(name, "its host has no address that can be checked before the proxy connects to it", {
+        cause: error,
+        hint: "pass proxyLookup if the proxy may look it up, or allowPrivateAddresses if you trust the URL",
+      });
+    });
+    if (!proxyLookup) address = checked;
+  }
+  const timeout = AbortSignal.timeout(timeoutMs);
+  try {
+    const headers = { accept: ACCEPTED, "accept-encoding": "identity", "user-agent": "sotto" };
+    const both = signal === undefined ? timeout : AbortSignal.any([signal, timeout]);
+    return await getThrough(proxy, url, { headers, signal: both, address });
+  } catch (error) {
+    if (timeout.aborted && signal?.aborted !== true) throw timeoutError(name, timeoutMs);
+    if (error instanceof ProxyError) {
+      throw new InputError(name, error.message, { cause: error, hint: "check HTTPS_PROXY, HTTP_PROXY and NO_PROXY" });
+    }
+    throw connectionError(name, error, signal);
+  }
+}
+
+/** An address of a host, all of whose addresses are public. */
+function lookUp(host: string, name: string): Promise<string> {
+  return new Promise((resolve, reject) => {
+    checkedLookup(name)(host, {}, (error, address) => {
+      if (error !== null) reject(error);
+      else resolve(address as string);
+    });
+  });
+}
+
 /** Resolves a name as usual, and fails if any of its addresses is private. */
 function checkedLookup(name: string): LookupFunction {
   return (hostname, options, callback) => {
@@ -129,7 +176,11 @@ function checkedLookup(name: string): LookupFunction {
   };
 }
 
-async function* body(response: IncomingMessage, name: string, options: DownloadOptions): AsyncGenerator<Uint8Array> {
+async function* body(
+  response: IncomingMessage | ProxyAnswer,
+  name: string,
+  options: DownloadOptions,
+): AsyncGenerator<Uint8Array> {
   const { signal, timeoutMs, maxBytes } = options;
   const chunks = response[Symbol.asyncIterator]() as AsyncIterator<Uint8Array>;
   let received = 0;

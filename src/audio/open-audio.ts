@@ -25,7 +25,7 @@ import { sniff, SNIFF_BYTES } from "./sniff.ts";
 import { parseWavHeader, readWav, type WavHeader } from "./wav.ts";
 import { WarningList } from "./warnings.ts";
 
-const OPTION_NAMES = ["signal", "allowPrivateAddresses", "maxBytes", "timeoutMs", "maxSeconds"] as const;
+const OPTION_NAMES = ["signal", "allowPrivateAddresses", "proxyLookup", "maxBytes", "timeoutMs", "maxSeconds"] as const;
 
 /** A WAV whose samples begin later than this is left to the other decoders: some recorders put pictures first. */
 const MAX_WAV_HEADER_BYTES = 2 ** 20;
@@ -174,10 +174,10 @@ async function openPath(path: string, context: Context): Promise<Opened> {
 }
 
 async function openUrl(url: URL, context: Context): Promise<Opened> {
-  const { allowPrivateAddresses = false, timeoutMs = DEFAULT_TIMEOUT_MS } = context.options;
+  const { allowPrivateAddresses = false, proxyLookup = false, timeoutMs = DEFAULT_TIMEOUT_MS } = context.options;
   const { download } = await import("./download.ts");
   const { signal, maxBytes } = context;
-  const source = await download(url, { signal, maxBytes, allowPrivateAddresses, timeoutMs });
+  const source = await download(url, { signal, maxBytes, allowPrivateAddresses, proxyLookup, timeoutMs });
   // Kept on disk at once: a server does not wait while an hour is transcribed.
   return openSpooled(source, context);
 }

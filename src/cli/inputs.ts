@@ -33,6 +33,11 @@ export interface InputItem {
   readonly base: string;
 }
 
+/** Whether a source is the URL of a recording. */
+export function isUrl(source: CliInput): boolean {
+  return typeof source === "string" && /^https?:\/\//i.test(source);
+}
+
 /** What the words stand for: recordings in order, each once, and the words that stand for none. */
 export interface ExpandedInputs {
   readonly items: readonly InputItem[];
@@ -57,7 +62,7 @@ export async function expandInputs(
     try {
       if (word === "-") {
         if (!items.has("-")) items.set("-", { name: "standard input", source: stdin(), path: null, base: "stdin" });
-      } else if (/^https?:\/\//i.test(word)) {
+      } else if (isUrl(word)) {
         items.set(word, { name: word, source: word, path: null, base: urlBase(word) });
       } else {
         (await filesOf(word)).forEach(addFile);

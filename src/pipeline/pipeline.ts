@@ -75,7 +75,7 @@ export interface TranscribedInput {
   readonly error?: Error;
 }
 
-const AUDIO_OPTIONS = ["allowPrivateAddresses", "maxBytes", "timeoutMs", "maxSeconds"] as const;
+const AUDIO_OPTIONS = ["allowPrivateAddresses", "proxyLookup", "maxBytes", "timeoutMs", "maxSeconds"] as const;
 const TRANSCRIBE_OPTIONS: Readonly<Record<Algorithm, readonly string[]>> = {
   chunked: [...CHUNKED_OPTIONS, ...AUDIO_OPTIONS, "algorithm"],
   sequential: [...SEQUENTIAL_OPTIONS, ...AUDIO_OPTIONS, "algorithm", "returnTimestamps"],
@@ -259,12 +259,20 @@ export class WhisperPipeline {
     options: TranscribeManyOptions,
     onResult?: ManyChunkedOptions["onResult"],
   ): Promise<PromiseSettledResult<Transcript>[]> {
-    const { algorithm = "chunked", allowPrivateAddresses, maxBytes, timeoutMs, maxSeconds, ...rest } = options;
+    const {
+      algorithm = "chunked",
+      allowPrivateAddresses,
+      proxyLookup,
+      maxBytes,
+      timeoutMs,
+      maxSeconds,
+      ...rest
+    } = options;
     assertOneOf("algorithm", algorithm, ALGORITHMS);
     assertOptionsOf(algorithm, options);
     return this.#share(options.signal, async (engine, signal) => {
       const context = { ...this.context, engine };
-      const load = withoutUndefined({ allowPrivateAddresses, maxBytes, timeoutMs, maxSeconds, signal });
+      const load = withoutUndefined({ allowPrivateAddresses, proxyLookup, maxBytes, timeoutMs, maxSeconds, signal });
       const sources = inputs.map((input) => (): Promise<AudioStream> => openAudio(input, load));
       if (algorithm === "chunked") {
         const chunked = rest as ManyChunkedOptions;

@@ -11,6 +11,7 @@ import { addEvalFlags, EVAL_BOOLEAN_FLAGS, type EvalFlags, readEvalFlags } from 
 import type { Sample } from "../eval/samples.ts";
 import type { FileScore } from "../eval/score.ts";
 import type { CliHost, CliPipeline } from "../host.ts";
+import { isUrl } from "../inputs.ts";
 import { writeWholeFile } from "../output-files.ts";
 import { colours, openReport, type Report } from "../report.ts";
 import { Stopping } from "../stopping.ts";
@@ -158,6 +159,7 @@ class Evaluation {
         indices.map((i) => this.#samples[i].source),
         {
           ...this.#flags.transcribe.transcription,
+          ...(indices.some((i) => isUrl(this.#samples[i].source)) && { proxyLookup: true }),
           ...(language !== undefined && { language }),
           signal,
           onProgress: (progress, index = 0) => this.#report.progress(indices[index], progress),

@@ -9,7 +9,7 @@ import type { Transcript } from "../../transcription/index.ts";
 import type { CliCommand } from "../command.ts";
 import type { CliHost, CliPipeline, TranscriptionSettings } from "../host.ts";
 import { SegmentDisplay } from "../display.ts";
-import { expandInputs, type InputItem } from "../inputs.ts";
+import { expandInputs, isUrl, type InputItem } from "../inputs.ts";
 import { addTranscribeFlags, BOOLEAN_FLAGS, readTranscribeFlags } from "../options.ts";
 import type { TranscribeFlags } from "../options.ts";
 import { outputStems, writeWholeFile } from "../output-files.ts";
@@ -144,6 +144,8 @@ class Run {
     const display = this.#display;
     return {
       ...this.#flags.transcription,
+      // Whoever types a URL may go where the proxy lets them.
+      ...(this.#items.some(({ source }) => isUrl(source)) && { proxyLookup: true }),
       signal: this.#stopping.signal,
       onProgress: (progress, index = 0) => this.#report.progress(index, progress),
       ...(display !== undefined && { onSegment: (segment, index = 0) => display.segment(index, segment) }),
