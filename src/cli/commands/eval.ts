@@ -13,6 +13,7 @@ import type { FileScore } from "../eval/score.ts";
 import type { CliHost, CliPipeline } from "../host.ts";
 import { isUrl } from "../inputs.ts";
 import { writeWholeFile } from "../output-files.ts";
+import { addModelFiles, ProtectedFiles } from "../protected-files.ts";
 import { colours, openReport, type Report } from "../report.ts";
 import { Stopping } from "../stopping.ts";
 
@@ -42,6 +43,7 @@ export const evaluate: CliCommand = {
     }
     const { findSamples } = await import("../eval/samples.ts");
     const found = await findSamples(command.args, flags.transcribe.transcription.task);
+    if (output !== undefined) await assertMayWrite(output, flags, command.args, found.samples);
     const report = await openReport(host, flags.transcribe.quiet);
     for (const warning of flags.transcribe.warnings) report.warning(warning);
     const { withoutReference } = found;
@@ -54,6 +56,23 @@ export const evaluate: CliCommand = {
     return run.run();
   },
 };
+
+/** @throws {OptionError} if the report would be written over what is evaluated, or the model */
+async function assertMayWrite(
+  output: string,
+  { transcribe: { model, pipeline } }: EvalFlags,
+  words: readonly string[],
+  samples: readonly Sample[],
+): Promise<void> {
+  const files = new ProtectedFiles();
+  for (const word of words) files.add(word, "one of the files to evaluate");
+  for (const { source } of samples) {
+    files.add(source, "one of the recordings");
+    files.add(source.replace(/\.[^./\\]*$/, ".txt"), "the text of a recording");
+  }
+  await addModelFiles(files, model, pipeline.cacheDir);
+  files.assertMayWrite("output", output);
+}
 
 /** One evaluation: transcribes, scores each recording as it is finished, and reports in the order of the samples. */
 class Evaluation {

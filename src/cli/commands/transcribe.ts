@@ -13,6 +13,7 @@ import { expandInputs, isUrl, type InputItem } from "../inputs.ts";
 import { addTranscribeFlags, BOOLEAN_FLAGS, readTranscribeFlags } from "../options.ts";
 import type { TranscribeFlags } from "../options.ts";
 import { outputStems, writeWholeFile } from "../output-files.ts";
+import { addModelFiles, ProtectedFiles } from "../protected-files.ts";
 import { clock, colours, openReport, type Report, speed } from "../report.ts";
 import { Stopping } from "../stopping.ts";
 import { systemReason } from "../system-reason.ts";
@@ -35,10 +36,12 @@ export const transcribe: CliCommand = {
     }
     const { items, failures } = await expandInputs(words, () => host.stdin);
     assertDestinationFits(flags, items);
+    const files = await protect(flags, items, host);
+    const stems = chooseOutputs(flags, items, files);
     const report = await openReport(host, flags.quiet);
     for (const warning of flags.warnings) report.warning(warning);
     for (const failure of failures) report.failure(failure);
-    const run = new Run(flags, items, host, report);
+    const run = new Run(flags, items, stems, host, report);
     return run.run(failures.length);
   },
 };
@@ -50,6 +53,40 @@ function assertDestinationFits({ destination }: TranscribeFlags, items: readonly
   throw new OptionError("output", `Cannot write ${items.length} recordings as one ${format}, expected one recording`, {
     hint: `--output_dir . --output_format ${format} writes a file for each`,
   });
+}
+
+/** Whatever this run must not write over. */
+async function protect(flags: TranscribeFlags, items: readonly InputItem[], host: CliHost): Promise<ProtectedFiles> {
+  const files = new ProtectedFiles();
+  for (const { path, source } of items) {
+    if (path !== null) files.add(path, RECORDING);
+    const { fd } = source as { readonly fd?: number };
+    if (fd !== undefined) files.addDescriptor(fd, `${RECORDING}, on standard input`);
+  }
+  files.assertStdoutMayBeWritten(host);
+  if (flags.destination.kind === "file" || flags.destination.kind === "folder") {
+    await addModelFiles(files, flags.model, flags.pipeline.cacheDir);
+  }
+  return files;
+}
+
+const RECORDING = "the recording itself";
+
+/**
+ * The stems of the output files, where there is one of each recording.
+ *
+ * @throws {OptionError} if a file that was named must not be written over
+ */
+function chooseOutputs(
+  { destination }: TranscribeFlags,
+  items: readonly InputItem[],
+  files: ProtectedFiles,
+): readonly string[] {
+  if (destination.kind === "file") files.assertMayWrite("output", destination.path);
+  if (destination.kind !== "folder") return [];
+  const { path, formats } = destination;
+  files.assertMayWriteInto("output_dir", path);
+  return outputStems(items, path, formats.map(formatExtension), (one) => files.roleOf(one) !== undefined);
 }
 
 /** What became of one recording. */
@@ -74,12 +111,17 @@ class Run {
   #modelWarnings: readonly string[] = [];
   readonly #display: SegmentDisplay | undefined;
 
-  constructor(flags: TranscribeFlags, items: readonly InputItem[], host: CliHost, report: Report) {
+  constructor(
+    flags: TranscribeFlags,
+    items: readonly InputItem[],
+    stems: readonly string[],
+    host: CliHost,
+    report: Report,
+  ) {
     this.#flags = flags;
     this.#items = items;
     this.#host = host;
     this.#report = report;
-    const { destination } = flags;
     this.#stopping = new Stopping(host, report);
     if (flags.display) {
       this.#display = new SegmentDisplay({
@@ -89,10 +131,7 @@ class Run {
         write: (text) => report.result(text),
       });
     }
-    this.#stems =
-      destination.kind === "folder"
-        ? outputStems(items, destination.path, destination.formats.map(formatExtension))
-        : [];
+    this.#stems = stems;
   }
 
   /** @param missing inputs that failed before this run */
