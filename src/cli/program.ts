@@ -9,7 +9,7 @@ import { OptionError } from "../errors.ts";
 import { normaliseArguments } from "./arguments.ts";
 import type { CliCommand } from "./command.ts";
 import { COMMANDS } from "./commands/index.ts";
-import type { CliHost } from "./host.ts";
+import { type CliHost, OutputError } from "./host.ts";
 import { openReport } from "./report.ts";
 
 const EXAMPLES = `
@@ -29,6 +29,16 @@ Flags may be written with - or _ (--output-dir, --output_dir). Exit code: 0 done
  * @returns the exit code
  */
 export async function main(argv: readonly string[], host: CliHost): Promise<number> {
+  const code = await run(argv, host);
+  // What was written may fail only when it has been flushed.
+  await new Promise<void>((resolve) => host.stdout.write("", () => setImmediate(resolve)));
+  const { reason } = host.outputClosed as { readonly reason: unknown };
+  if (!(reason instanceof OutputError)) return code;
+  (await openReport(host, true)).failure(reason);
+  return code === 0 ? 1 : code;
+}
+
+async function run(argv: readonly string[], host: CliHost): Promise<number> {
   const named = COMMANDS.find(({ name }) => name === argv[0]);
   const command = named ?? COMMANDS[0];
   const words = normaliseArguments(named === undefined ? argv : argv.slice(1), command.booleanFlags ?? []);

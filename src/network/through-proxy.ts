@@ -4,6 +4,7 @@
  */
 import type { IncomingHttpHeaders } from "node:http";
 import type { Readable } from "node:stream";
+import type { ProxyAgent as Agent } from "undici";
 
 /** The proxy cannot be reached, or refuses. `status` is its answer, where it gave one. */
 export class ProxyError extends Error {
@@ -80,9 +81,9 @@ export async function getThrough(
 }
 
 /** One agent a proxy, which keeps connections for the next request. */
-const agents = new Map<string, Promise<import("undici").ProxyAgent>>();
+const agents = new Map<string, Promise<Agent>>();
 
-function agentOf(proxy: URL): Promise<import("undici").ProxyAgent> {
+function agentOf(proxy: URL): Promise<Agent> {
   let agent = agents.get(proxy.href);
   if (agent === undefined) {
     agent = import("undici").then(({ ProxyAgent }) => new ProxyAgent(agentOptions(proxy)));

@@ -1,4 +1,6 @@
+import { execFileSync } from "node:child_process";
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { readFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setImmediate } from "node:timers/promises";
@@ -354,6 +356,17 @@ describe("being stopped", () => {
     host.interrupt();
     expect(await running).toBe(130);
     expect([host.died, host.disposed]).toEqual([["SIGINT"], 0]);
+  });
+
+  it("an output that nobody takes is left too", async () => {
+    execFileSync("mkfifo", [file("pipe.txt")]);
+    const host = new FakeHost();
+    const running = host.run(file("a.wav"), "--output", file("pipe.txt"));
+    await expect.poll(() => host.asked.length).toBe(1);
+    await setImmediate();
+    host.interrupt("SIGTERM");
+    expect([await running, host.died]).toEqual([143, ["SIGTERM"]]);
+    expect(await readFile(file("pipe.txt"), "utf8")).toBe("one\ntwo\n"); // lets the writer go
   });
 
   it("Ctrl-C while the model is loaded", async () => {

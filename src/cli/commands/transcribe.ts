@@ -1,9 +1,9 @@
 /** `sotto FILE...`: recordings in, text out. What the flags mean is read in options.ts; here is the order of the work. */
 
-import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import type { Command } from "commander";
 import { OptionError } from "../../errors.ts";
+import { makeFolder } from "../../files/index.ts";
 import { formatExtension, type OutputFormat, type RunDetails, writeTranscript } from "../../outputs/index.ts";
 import type { Transcript } from "../../transcription/index.ts";
 import type { CliCommand } from "../command.ts";
@@ -148,7 +148,7 @@ class Run {
 
   async #loadAndTranscribe(): Promise<void> {
     const { destination, model, pipeline: settings } = this.#flags;
-    if (destination.kind === "folder") await makeFolder(destination.path);
+    if (destination.kind === "folder") await makeOutputFolder(destination.path);
     for (const note of this.#flags.notes) this.#report.note(note);
     const { signal } = this.#stopping;
     const pipeline = await this.#stopping.wait(
@@ -281,9 +281,9 @@ class Run {
   }
 }
 
-async function makeFolder(path: string): Promise<void> {
+async function makeOutputFolder(path: string): Promise<void> {
   try {
-    await mkdir(path, { recursive: true });
+    await makeFolder(path);
   } catch (error) {
     const reason = (error as NodeJS.ErrnoException).code === "EEXIST" ? "it is a file" : systemReason(error);
     throw new OptionError("output_dir", `Cannot use --output_dir "${path}": ${reason}`, { cause: error });
