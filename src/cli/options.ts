@@ -4,7 +4,7 @@
  */
 
 import type { Command } from "commander";
-import { assertOneOf, OptionError, quote } from "../errors.ts";
+import { assertOneOf, nearest, OptionError, quote } from "../errors.ts";
 import type { ChunkedTranscribeOptions } from "../index.ts";
 import {
   formatExtension,
@@ -87,14 +87,30 @@ export function addModelFlag(command: Command): void {
  * The model that a parsed command asks for.
  *
  * @returns with it what the user should be told, or null
- * @throws {OptionError} if it has no name
+ * @throws {OptionError} if it is no name, no hub id and no path
  */
-export function readModel(command: Command, device: Device): { readonly model: string; readonly note: string | null } {
+export async function readModel(
+  command: Command,
+  device: Device,
+): Promise<{ readonly model: string; readonly note: string | null }> {
   const given = command.getOptionValue("model") as string | undefined;
-  if (given === "") throw new OptionError("model", 'Unknown model "", expected a name, a hub id or a folder');
+  if (given !== undefined) await assertModel(given);
   if (given !== undefined) return { model: given, note: null };
   const model = defaultModel(device);
   return { model, note: `using model ${model}; --model chooses another, and "sotto models" lists them` };
+}
+
+/** @throws {OptionError} unless the word may be a model; one that cannot be had is found out when it is loaded */
+export async function assertModel(model: string): Promise<void> {
+  const { mayBeModel, modelNames } = await import("../hub/index.ts");
+  if (await mayBeModel(model)) return;
+  const meant = nearest(model, modelNames());
+  const message = `Unknown model ${quote(model)}, `;
+  throw new OptionError(
+    "model",
+    message + (meant === undefined ? "expected a name, a hub id or a folder" : `did you mean "${meant}"?`),
+    { hint: '"sotto models" lists names; a hub id is written "owner/name", a folder "./folder"' },
+  );
 }
 
 /** Declares the flags. */
@@ -169,7 +185,7 @@ export async function readTranscribeFlags(command: Command): Promise<TranscribeF
   assertOneOf("dtype", dtype, DTYPES);
   assertOneOf("algorithm", asked, ["auto", ...ALGORITHMS]);
   assertOneOf("task", task, TASKS);
-  const { model, note: modelNote } = readModel(command, device);
+  const { model, note: modelNote } = await readModel(command, device);
 
   const spoken = await readLanguage(text("language"));
   const perWindow = ["language_per_window", "multilingual"].filter(chosen);
@@ -257,10 +273,22 @@ export function formatsOf(destination: Destination): readonly OutputFormat[] {
   }
 }
 
-async function readLanguage(word: string | undefined): Promise<string | undefined> {
+/**
+ * The code of a language; undefined where it is to be detected.
+ *
+ * @throws {OptionError} with what was probably meant, and without the list of all hundred
+ */
+export async function readLanguage(word: string | undefined): Promise<string | undefined> {
   if (word === undefined || word === "None") return undefined; // openai/whisper's word for "detect it"
-  const { languageCode } = await import("../tokenizer/index.ts");
-  return languageCode(word);
+  const { languageCode, LANGUAGES, LANGUAGE_ALIASES } = await import("../tokenizer/index.ts");
+  try {
+    return languageCode(word);
+  } catch (error) {
+    const meant = nearest(word, [...LANGUAGES.values(), ...LANGUAGE_ALIASES.keys()]);
+    const wanted = 'expected a code or an English name ("de", "pt-BR", "german")';
+    const message = `Unknown language ${quote(word)}, ${meant === undefined ? wanted : `did you mean "${meant}"?`}`;
+    throw new OptionError("language", message, { cause: error });
+  }
 }
 
 function readWindows(

@@ -1,4 +1,4 @@
-export { resolveModel } from "./resolve-model.ts";
+export { mayBeModel, modelNames, resolveModel } from "./resolve-model.ts";
 export { cachedModels, type CachedModel } from "./cache.ts";
 export {
   isCheckpointFile,

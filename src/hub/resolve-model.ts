@@ -6,7 +6,7 @@
  */
 import { readFile, stat } from "node:fs/promises";
 import { isAbsolute, join, resolve } from "node:path";
-import { HubError, quote } from "../errors.ts";
+import { HubError, nearest, quote } from "../errors.ts";
 import { cachedModels, isCommit, ModelCache } from "./cache.ts";
 import {
   CONFIG,
@@ -70,14 +70,29 @@ export async function resolveModelWith(
   const path = resolve(expandHome(model, system));
   if (model !== "" && (await exists(path))) return path;
   if (looksLikePath(model)) throw new HubError(model, "no such folder or file");
-  // The hub's rule for ids; `--` separates owner and name in the cache.
-  if (/^[A-Za-z0-9][\w.-]{0,95}\/[A-Za-z0-9_][\w.-]{0,95}$/.test(model) && !/\.\.|--/.test(model)) {
+  if (isHubId(model)) {
     return resolveRepository(await readSettings(options, system), model, part);
   }
-  const names = MODELS.flatMap(({ name, aliases }) => [name, ...aliases]);
-  throw new HubError(model.slice(0, 200), `unknown model, expected one of ${names.join(", ")}`, {
-    hint: `a hub id is written "owner/name", a folder "./folder"`,
+  const meant = nearest(model, modelNames());
+  throw new HubError(model.slice(0, 200), `unknown model, expected one of ${modelNames().join(", ")}`, {
+    hint: `${meant === undefined ? "" : `did you mean "${meant}"? `}a hub id is written "owner/name", a folder "./folder"`,
   });
+}
+
+/** All names and aliases. */
+export function modelNames(): string[] {
+  return MODELS.flatMap(({ name, aliases }) => [name, ...aliases]);
+}
+
+/** Whether a word may be a model: a name, an existing path, what looks like a path, or a hub id. Nothing is asked of the hub. */
+export async function mayBeModel(model: string, system: HubSystem = defaultSystem): Promise<boolean> {
+  if (findModel(model) !== undefined || looksLikePath(model) || isHubId(model)) return true;
+  return model !== "" && exists(resolve(expandHome(model, system)));
+}
+
+/** The hub's rule for ids; `--` separates owner and name in the cache. */
+function isHubId(model: string): boolean {
+  return /^[A-Za-z0-9][\w.-]{0,95}\/[A-Za-z0-9_][\w.-]{0,95}$/.test(model) && !/\.\.|--/.test(model);
 }
 
 function looksLikePath(model: string): boolean {

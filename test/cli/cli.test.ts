@@ -107,6 +107,17 @@ describe("sotto FILE", () => {
     expect(host.err).not.toContain("using model");
   });
 
+  it.each([
+    ["en-US", "en"],
+    ["pt_BR", "pt"],
+    ["zh-Hans-CN", "zh"],
+    ["yue", "yue"],
+  ])("takes %s for language %s", async (tag, language) => {
+    const host = new FakeHost();
+    await host.run("--language", tag, file("a.wav"));
+    expect(host.asked[0].settings.language).toBe(language);
+  });
+
   it("takes None for a language that is to be detected", async () => {
     const host = new FakeHost();
     await host.run("--language", "None", file("a.wav"));
@@ -242,9 +253,20 @@ describe("several recordings", () => {
 
 describe("wrong usage is told before a model is loaded, with exit code 2", () => {
   it.each<[flags: string, message: string]>([
-    ["--tsk x", 'Unknown option "--tsk", expected one of --model, '],
+    ["--tsk x", 'sotto: Unknown option "--tsk", did you mean "--task"?\nHint: see sotto --help\n'],
+    ["--thread 2", 'sotto: Unknown option "--thread", did you mean "--threads"?\nHint: see sotto --help\n'],
+    ["--out-putdir=x", 'sotto: Unknown option "--out-putdir", did you mean "--output_dir"?\nHint: see sotto --help\n'],
+    ["-output_dir x", 'sotto: Unknown option "-output_dir", did you mean "--output_dir"?\nHint: see sotto --help\n'],
+    ["--xyzzy", 'sotto: Unknown option "--xyzzy"\nHint: see sotto --help\n'],
+    ["-x", 'sotto: Unknown option "-x"\nHint: see sotto --help\n'],
+    ["--model trubo", 'sotto: Unknown model "trubo", did you mean "turbo"?\nHint: "sotto models" lists names; '],
+    ["--model parrot", 'sotto: Unknown model "parrot", expected a name, a hub id or a folder\n'],
+    ["--language germn", 'sotto: Unknown language "germn", did you mean "german"?\n'],
     ["--task sing", 'Unknown task "sing", expected one of transcribe, translate'],
-    ["--language klingon", 'Unknown language "klingon", expected one of english, chinese'],
+    [
+      "--language klingon",
+      'Unknown language "klingon", expected a code or an English name ("de", "pt-BR", "german")\n',
+    ],
     ["-f doc", 'Unknown output format "doc", expected one of txt, vtt, srt, tsv, json, lrc, csv, json-full, ass, all'],
     ["--device tpu", 'Unknown device "tpu", expected one of auto, cpu, cuda, reference'],
     ["--dtype float8", 'Unknown dtype "float8", expected one of auto, float32, float16, bfloat16, int8'],
@@ -270,6 +292,54 @@ describe("wrong usage is told before a model is loaded, with exit code 2", () =>
     expect(host.err).toContain(`sotto: `);
     expect(host.err).toContain(message);
     expect([host.made.length, host.out, readdirSync(folder).length]).toEqual([0, "", 3]);
+  });
+
+  it.each<[words: string, message: string]>([
+    [
+      "trnscribe a.wav",
+      'Unknown command "trnscribe", and no such file; did you mean "sotto transcribe"?\nHint: see sotto --help',
+    ],
+    ["modles", 'Unknown command "modles", and no such file; did you mean "sotto models"?\nHint: see sotto --help'],
+    [
+      "-dash.wav",
+      'Unknown option "-dash.wav": a file whose name begins with "-" goes behind "--", as in sotto -- -dash.wav',
+    ],
+    [
+      "-quiet.wav",
+      'Unknown option "-quiet.wav": a file whose name begins with "-" goes behind "--", as in sotto -- -quiet.wav',
+    ],
+    [
+      "--da-sh.wav",
+      'Unknown option "--da-sh.wav": a file whose name begins with "-" goes behind "--", as in sotto -- --da-sh.wav',
+    ],
+    ["models x y", 'Too many arguments: found "x", "y"\nHint: see sotto models --help'],
+    [
+      "serve --model bas",
+      'Unknown model "bas", did you mean "base"?\nHint: "sotto models" lists names; a hub id is written "owner/name", a folder "./folder"',
+    ],
+    ["serve --prot 1", 'Unknown option "--prot", did you mean "--port"?\nHint: see sotto serve --help'],
+    [
+      "eval x --model trubo",
+      'Unknown model "trubo", did you mean "turbo"?\nHint: "sotto models" lists names; a hub id is written "owner/name", a folder "./folder"',
+    ],
+    ["live --language germn", 'Unknown language "germn", did you mean "german"?'],
+  ])("sotto %s", async (words, message) => {
+    const host = new FakeHost();
+    expect(await host.run(...words.split(" "))).toBe(2);
+    expect([host.err, host.out, host.made]).toEqual([`sotto: ${message}\n`, "", []]);
+  });
+
+  it("a file that is called like a command is a file", async () => {
+    const cwd = process.cwd();
+    writeFileSync(file("modls"), "");
+    process.chdir(folder);
+    try {
+      const host = new FakeHost();
+      expect(await host.run("modls")).toBe(0);
+      expect(host.asked[0].input).toBe("modls");
+    } finally {
+      process.chdir(cwd);
+    }
   });
 
   it("nothing to transcribe", async () => {
@@ -494,6 +564,6 @@ describe("the program", () => {
   it("sotto models refuses what it does not know", async () => {
     const host = new FakeHost();
     expect(await host.run("models", "--task", "x")).toBe(2);
-    expect(host.err).toContain('Unknown option "--task", expected one of --model_dir');
+    expect(host.err).toBe('sotto: Unknown option "--task"\nHint: see sotto models --help\n');
   });
 });

@@ -35,7 +35,7 @@ export const bench: CliCommand = {
     assertDevice(device);
     assertOneOf("dtype", dtype, DTYPES);
 
-    const { model, note } = readModel(command, device);
+    const { model, note } = await readModel(command, device);
     const progress = await openReport(host, false);
     if (note !== null) progress.note(note);
 

@@ -10,7 +10,7 @@ import type { CliCommand } from "../command.ts";
 import type { CliHost, CliPipeline, PipelineSettings } from "../host.ts";
 import { LIVE_FORMATS, LiveDisplay, type LiveFormat } from "../live/display.ts";
 import type { LiveSource } from "../live/sources.ts";
-import { addModelFlag, readModel } from "../options.ts";
+import { addModelFlag, readLanguage, readModel } from "../options.ts";
 import { openReport, type Report } from "../report.ts";
 
 /** Speech that waits to be transcribed; then no more is read, in seconds. */
@@ -70,9 +70,8 @@ async function readFlags(command: Command): Promise<LiveFlags> {
   assertOneOf("dtype", dtype, DTYPES);
   assertOneOf("task", task, TASKS);
   assertOneOf("output format", format, LIVE_FORMATS);
-  const { model, note: modelNote } = readModel(command, device);
+  const { model, note: modelNote } = await readModel(command, device);
   const word = text("language");
-  const { languageCode } = await import("../../tokenizer/index.ts");
   const threads = parseWhole("--threads", text("threads") ?? "0", 0);
   const cacheDir = text("model_dir");
   return {
@@ -85,7 +84,7 @@ async function readFlags(command: Command): Promise<LiveFlags> {
       ...(cacheDir !== undefined && { cacheDir }),
       ...(given["offline"] === true && { offline: true }),
     },
-    language: word === undefined || word === "None" ? undefined : languageCode(word),
+    language: await readLanguage(word),
     task,
     prompt: text("initial_prompt"),
     format,

@@ -2,6 +2,7 @@
 import type { Command } from "commander";
 import { CONFIG_FIELDS, flagOf, variableOf, type ConfigField } from "../../server/config-fields.ts";
 import type { CliCommand } from "../command.ts";
+import { assertModel } from "../options.ts";
 import { stopExitCode, type CliHost, type StopSignal } from "../host.ts";
 
 const BOOLEANS = CONFIG_FIELDS.filter(({ kind }) => kind === "boolean").map(flagOf);
@@ -47,6 +48,7 @@ export const serve: CliCommand = {
       environment: process.env,
       file: typeof file === "string" ? file : undefined,
     });
+    for (const model of config.models) await assertModel(model);
     const starting = new AbortController();
     let stoppedBy: StopSignal | undefined;
     let stop = (): void => {};

@@ -3,7 +3,6 @@
 import { join } from "node:path";
 import type { Command } from "commander";
 import { OptionError } from "../../errors.ts";
-import { makeFolder } from "../../files/index.ts";
 import { formatExtension, type OutputFormat, type RunDetails, writeTranscript } from "../../outputs/index.ts";
 import type { Transcript } from "../../transcription/index.ts";
 import type { CliCommand } from "../command.ts";
@@ -282,6 +281,7 @@ class Run {
 }
 
 async function makeOutputFolder(path: string): Promise<void> {
+  const { makeFolder } = await import("../../files/index.ts");
   try {
     await makeFolder(path);
   } catch (error) {
