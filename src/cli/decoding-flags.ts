@@ -18,9 +18,16 @@ export const SEQUENTIAL_DEFAULTS: DecodingSettings = { beamSize: 5, bestOf: 5 };
 /** The library's limits, so that what is beyond them is told before a model is loaded. */
 const MAX_ROWS = 128;
 const MAX_PATIENCE = 100;
-const MAX_TEMPERATURE = 100;
+/**
+ * As OpenAI's API and this server have it. openai/whisper's command line has no limit; but its ladder of temperatures ends at 1, where
+ * tokens are drawn as the model learned them, and above it what is drawn is more and more anything at all. The library takes more.
+ */
+const MAX_TEMPERATURE = 1;
 const MAX_TEMPERATURES = 100;
 const WINDOW_SECONDS = 30;
+/** A week: longer than any recording that is read. */
+const MAX_SECONDS = 7 * 86_400;
+const MAX_TOKEN = 1_000_000;
 
 const MAX_PHRASES = 10_000;
 
@@ -187,7 +194,7 @@ const GROUPS: readonly (readonly [heading: string, flags: readonly DecodingFlag[
         "compressionRatioThreshold",
         "<x>",
         "above it text repeats itself: next temperature",
-        orNone(number()),
+        orNone(number(0)),
         "2.4",
       ),
       flag(
@@ -195,7 +202,7 @@ const GROUPS: readonly (readonly [heading: string, flags: readonly DecodingFlag[
         "logprobThreshold",
         "<x>",
         "below it text is unsure: next temperature",
-        orNone(number()),
+        orNone(number(-Infinity, 0)),
         "-1.0",
       ),
       flag(
@@ -203,7 +210,7 @@ const GROUPS: readonly (readonly [heading: string, flags: readonly DecodingFlag[
         "noSpeechThreshold",
         "<p>",
         "above it unsure text is silence",
-        orNone(number()),
+        orNone(number(0, 1)),
         "0.6",
       ),
       flag(
@@ -211,7 +218,7 @@ const GROUPS: readonly (readonly [heading: string, flags: readonly DecodingFlag[
         "hallucinationSilenceThreshold",
         "<s>",
         "skip longer silence around made-up text",
-        orNone(number(0)),
+        orNone(number(0, MAX_SECONDS)),
       ),
       flag(
         "clip_timestamps",
@@ -350,14 +357,15 @@ function assertConsistent(settings: DecodingSettings): void {
 }
 
 function readTokens(option: string, word: string): string {
-  if (word.trim() !== "" && !word.split(",").every((id) => /^\s*(-1|\d+)\s*$/.test(id))) {
+  if (word.trim() !== "" && !word.split(",").every((id) => /^\s*(-1|\d+)\s*$/.test(id) && Number(id) < MAX_TOKEN)) {
     throw new OptionError(option, `Cannot use ${quote(word)} as ${option}, expected ids of tokens or -1, with commas`);
   }
   return word;
 }
 
 function readClips(option: string, word: string): readonly number[] {
-  const times = word.trim() === "" ? [] : word.split(",").map((time) => parseNumber(option, time.trim(), 0));
+  const times =
+    word.trim() === "" ? [] : word.split(",").map((time) => parseNumber(option, time.trim(), 0, MAX_SECONDS));
   for (let i = 1; i < times.length; i += 2) {
     if (times[i] < times[i - 1]) {
       throw new OptionError(option, `Cannot use ${quote(word)} as ${option}: a clip ends before it starts`);

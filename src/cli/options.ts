@@ -27,6 +27,13 @@ import {
 import type { PipelineSettings, TranscriptionSettings } from "./host.ts";
 import { addSubtitleFlags, readSubtitleFlags, SUBTITLE_BOOLEANS } from "./subtitle-flags.ts";
 
+/** More than any machine has; a typing error should not start as many. */
+const MAX_THREADS = 1024;
+const MAX_BATCH = 1024;
+
+/** Shorter windows hold no words, and there would be more of them than anyone waits for. */
+const MIN_CHUNK_SECONDS = 1;
+
 /** The model hears 30 seconds at a time. */
 const MAX_CHUNK_SECONDS = 30;
 
@@ -197,7 +204,8 @@ export async function readTranscribeFlags(command: Command): Promise<TranscribeF
   const isEnglishOnly = model.endsWith(".en") && spoken !== undefined && spoken !== "en";
   const language = isEnglishOnly ? "en" : spoken;
   const returnTimestamps = flag("return_timestamps");
-  const threads = orNone((option, word) => parseWhole(option, word, 0))("--threads", text("threads") ?? "0") ?? 0;
+  const threads =
+    orNone((option, word) => parseWhole(option, word, 0, MAX_THREADS))("--threads", text("threads") ?? "0") ?? 0;
   const batchSize = text("batch_size");
   const cacheDir = text("model_dir");
   const windows = readWindows(text("chunk_length") ?? "30", text("stride_length"));
@@ -236,7 +244,7 @@ export async function readTranscribeFlags(command: Command): Promise<TranscribeF
     pipeline: {
       device,
       dtype: dtype === "auto" && !flag("fp16") ? "float32" : dtype,
-      ...(batchSize !== undefined && { batchSize: parseWhole("--batch_size", batchSize, 1) }),
+      ...(batchSize !== undefined && { batchSize: parseWhole("--batch_size", batchSize, 1, MAX_BATCH) }),
       ...(threads > 0 && { threads }),
       ...(cacheDir !== undefined && { cacheDir }),
       ...(flag("offline") && { offline: true }),
@@ -300,6 +308,12 @@ function readWindows(
     throw new OptionError(
       "chunk_length",
       `Cannot use ${quote(chunk)} as --chunk_length, expected at most ${MAX_CHUNK_SECONDS} seconds`,
+    );
+  }
+  if (chunkLength > 0 && chunkLength < MIN_CHUNK_SECONDS) {
+    throw new OptionError(
+      "chunk_length",
+      `Cannot use ${quote(chunk)} as --chunk_length, expected at least ${MIN_CHUNK_SECONDS} second, or 0`,
     );
   }
   if (chunkLength === 0 && stride !== undefined) conflict("--chunk_length 0", "--stride_length");

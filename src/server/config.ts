@@ -132,8 +132,9 @@ function parseWord({ key, kind }: ConfigField, word: string | true): unknown {
         .map((item) => item.trim())
         .filter((item) => item !== "");
     case "number": {
-      const value = word.trim() === "" ? NaN : Number(word);
-      if (Number.isFinite(value)) return value;
+      const value = Number(word);
+      // Decimal: `Number` reads "" as 0, and "0x10" too.
+      if (/^\s*[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?\s*$/i.test(word) && Number.isFinite(value)) return value;
       throw new OptionError(key, `Cannot use ${quote(word)} as option "${key}": expected a number`);
     }
     case "boolean":

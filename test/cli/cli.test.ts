@@ -235,6 +235,19 @@ describe("several recordings", () => {
     expect(lines.at(-1)).toBe("sotto: 2 of 4 recordings failed");
   });
 
+  it("named more than once are transcribed once, which is said", async () => {
+    const host = new FakeHost();
+    expect(await host.run(file("a.wav"), folder, file("./a.wav"), "-o", file("out"), "-f", "txt")).toBe(0);
+    expect([outputs(), host.asked.length]).toEqual([["a.txt", "b.txt", "c.txt"], 3]);
+    expect(host.err).toContain(`warning: "${file("a.wav")}" was named more than once, and is transcribed once\n`);
+    const two = new FakeHost();
+    await two.run(folder, file("a.wav"), file("b.wav"));
+    expect(two.err).toContain("warning: 2 recordings were named more than once, and are transcribed once\n");
+    const once = new FakeHost();
+    await once.run(folder);
+    expect(once.err).not.toContain("more than once");
+  });
+
   it("print what was finished behind one that failed", async () => {
     const host = new FakeHost((input) =>
       String(input).endsWith("a.wav") ? Promise.reject(new Error("no")) : Promise.resolve(transcript("fine")),
@@ -272,7 +285,7 @@ describe("wrong usage is told before a model is loaded, with exit code 2", () =>
     ["--dtype float8", 'Unknown dtype "float8", expected one of auto, float32, float16, bfloat16, int8'],
     ["--algorithm magic", 'Unknown algorithm "magic", expected one of auto, chunked, sequential'],
     ["--verbose=maybe", 'Unknown value "maybe" of --verbose, expected one of True, False'],
-    ["--batch_size 0", 'Cannot use "0" as --batch_size, expected a whole number from 1 on'],
+    ["--batch_size 0", 'Cannot use "0" as --batch_size, expected a whole number from 1 to 1024'],
     ["--threads two", 'Cannot use "two" as --threads'],
     ["--chunk_length 31", 'Cannot use "31" as --chunk_length, expected at most 30 seconds'],
     ["--stride_length 15", 'Cannot use "15" as --stride_length: left and right are 30 seconds together'],

@@ -27,9 +27,14 @@ export const bench: CliCommand = {
   },
   async run(command: Command, host: CliHost): Promise<number> {
     const given = command.opts<Record<string, string | boolean | undefined>>();
-    const whole = (name: string, least: number): number => parseWhole(`--${name}`, String(given[name]), least);
-    const options = { batch: whole("batch_size", 1), tokens: whole("tokens", 1), rounds: whole("rounds", 1) };
-    const threads = whole("threads", 0);
+    const whole = (name: string, least: number, most: number): number =>
+      parseWhole(`--${name}`, String(given[name]), least, most);
+    const options = {
+      batch: whole("batch_size", 1, 1024),
+      tokens: whole("tokens", 1, 440), // a text holds 448, with what stands before it
+      rounds: whole("rounds", 1, 1000),
+    };
+    const threads = whole("threads", 0, 1024);
     const { loadCheckpoint, loadTokenizer, openEngine } = await import("../../pipeline/index.ts");
     const { device, dtype } = given;
     assertDevice(device);

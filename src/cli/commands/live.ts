@@ -72,7 +72,7 @@ async function readFlags(command: Command): Promise<LiveFlags> {
   assertOneOf("output format", format, LIVE_FORMATS);
   const { model, note: modelNote } = await readModel(command, device);
   const word = text("language");
-  const threads = parseWhole("--threads", text("threads") ?? "0", 0);
+  const threads = parseWhole("--threads", text("threads") ?? "0", 0, 1024);
   const cacheDir = text("model_dir");
   return {
     model,

@@ -2,7 +2,7 @@
 
 import { join } from "node:path";
 import type { Command } from "commander";
-import { OptionError } from "../../errors.ts";
+import { OptionError, quote } from "../../errors.ts";
 import { formatExtension, type OutputFormat, type RunDetails, writeTranscript } from "../../outputs/index.ts";
 import type { Transcript } from "../../transcription/index.ts";
 import type { CliCommand } from "../command.ts";
@@ -33,12 +33,16 @@ export const transcribe: CliCommand = {
         hint: "sotto --help",
       });
     }
-    const { items, failures } = await expandInputs(words, () => host.stdin);
+    const { items, failures, repeated } = await expandInputs(words, () => host.stdin);
     assertDestinationFits(flags, items);
     const files = await protect(flags, items, host);
     const stems = chooseOutputs(flags, items, files);
     const report = await openReport(host, flags.quiet);
     for (const warning of flags.warnings) report.warning(warning);
+    if (repeated.length > 0) {
+      const which = repeated.length === 1 ? `${quote(repeated[0])} was` : `${repeated.length} recordings were`;
+      report.warning(`${which} named more than once, and ${repeated.length === 1 ? "is" : "are"} transcribed once`);
+    }
     for (const failure of failures) report.failure(failure);
     const run = new Run(flags, items, stems, host, report);
     return run.run(failures.length);
