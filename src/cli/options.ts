@@ -86,7 +86,7 @@ export interface TranscribeFlags {
 export function addModelFlag(command: Command): void {
   command.option(
     "--model <name>",
-    `name, hub id ("owner/name") or folder of a model; "sotto models" lists names (default: ${defaultModel("cpu")}; ${defaultModel("cuda")} on a GPU)`,
+    `model name, hub id ("owner/name") or folder; "sotto models" lists the names (default: ${defaultModel("cpu")}; ${defaultModel("cuda")} on a GPU)`,
   );
 }
 
@@ -127,49 +127,49 @@ export function addTranscribeFlags(command: Command): void {
   command
     .option("--model_dir <dir>", "folder of downloaded models (default: the Hugging Face cache)")
     .option("--offline", "use only models that are already on this machine")
-    .option("--device <name>", `where it runs: ${DEVICES.join(", ")}`, "auto")
-    .option("--dtype <name>", `numbers it computes with: ${DTYPES.join(", ")}`, "auto")
-    .option("--fp16 [bool]", "False: float32, where --dtype says nothing", "True")
-    .option("--threads <n>", "processor threads; 0: as many as are good", "0")
+    .option("--device <name>", `device to run on: ${DEVICES.join(", ")}; cuda:1 is the second GPU`, "auto")
+    .option("--dtype <name>", `compute precision: ${DTYPES.join(", ")}`, "auto")
+    .option("--fp16 [bool]", "openai/whisper's flag: False means --dtype float32", "True")
+    .option("--threads <n>", "CPU threads; 0 = automatic", "0")
     .optionsGroup("Transcription:")
     .option("--task <name>", "transcribe, or translate into English", "transcribe")
-    .option("--language <name>", 'language spoken: a code or a name ("de", "german"); default: detect it')
-    .option("--language_per_window [bool]", "detect the language in every window anew", "False")
-    .option("--multilingual [bool]", "the same, by faster-whisper's name")
-    .option("--return_timestamps [bool]", "have the model say when each segment begins and ends", "True")
-    .option("--algorithm <name>", `${ALGORITHMS.join(", ")} (openai/whisper's) or auto: as flags need`, "auto");
+    .option("--language <name>", 'spoken language: a code or a name ("de", "pt-BR", "german"); detected by default')
+    .option("--language_per_window [bool]", "detect the language of each window separately", "False")
+    .option("--multilingual [bool]", "faster-whisper's name for --language_per_window")
+    .option("--return_timestamps [bool]", "let the model predict when each segment starts and ends", "True")
+    .option(
+      "--algorithm <name>",
+      `${ALGORITHMS.join(", ")} (openai/whisper's), or auto: whichever the other flags need`,
+      "auto",
+    );
   addGeneralFlags(command);
   command
     .optionsGroup("Windows (algorithm chunked):")
-    .option("--batch_size <n>", "windows in one batch; default: what suits the device")
+    .option("--batch_size <n>", "windows per batch; chosen to suit the device by default")
     .option(
       "--chunk_length <seconds>",
-      `length of a window, at most ${MAX_CHUNK_SECONDS}; 0: one window, for short recordings`,
+      `window length, 1 to ${MAX_CHUNK_SECONDS}; 0 = a single window, for recordings of up to 30 s`,
       "30",
     )
     .option(
       "--stride_length <seconds>",
-      'overlap of windows on each side, or "left,right" (default: chunk_length / 6)',
+      'overlap between windows on each side, or "left,right" (default: chunk_length / 6)',
     );
   addDecodingFlags(command);
   command
     .optionsGroup("Output:")
-    .option(
-      "-f, --output_format <names>",
-      `${OUTPUT_FORMATS.join(", ")}, several with commas; all: the first five`,
-      list,
-    )
-    .option("-o, --output_dir <dir>", "folder for files named after the recordings; made if missing")
-    .option("--output <file>", 'write this one file, its format told by its extension or -f; "-" is stdout')
+    .option("-f, --output_format <names>", `${OUTPUT_FORMATS.join(", ")}, comma-separated; all = the first five`, list)
+    .option("-o, --output_dir <dir>", "folder for output files, named after the recordings; created if missing")
+    .option("--output <file>", 'write a single file, in the format of its extension or of -f; "-" is stdout')
     .option(
       "--verbose [bool]",
-      "print segments with their times on stdout as they are ready; default: if no file is written",
+      "print segments with their times as they are ready; default: only if no file is written",
     )
-    .option("-q, --quiet", "say nothing but errors on stderr");
+    .option("-q, --quiet", "print nothing but errors on stderr");
   addSubtitleFlags(command);
   command
     .optionsGroup("Safety:")
-    .option("--allow_private_addresses", "let URLs point into private networks and at this machine")
+    .option("--allow_private_addresses", "allow URLs that point to this machine or to private networks")
     .optionsGroup("Other:");
 }
 

@@ -17,11 +17,11 @@ const EXAMPLES = `
 Examples:
   sotto talk.mp3                              print the transcript
   sotto talk.mp3 --model turbo -f srt,txt     write talk.srt and talk.txt here
-  sotto talk.mp3 --algorithm sequential       as openai/whisper does it: slower, more accurate
-  sotto recordings/ -o out --language de      a folder: out/*.txt, .vtt, .srt, .tsv, .json
-  sotto - --output - -f json < talk.mp3       from standard input to JSON on stdout
+  sotto talk.mp3 --algorithm sequential       openai/whisper's algorithm: slower, more accurate
+  sotto recordings/ -o out --language de      transcribe a folder into out/*.txt, .vtt, .srt, .tsv, .json
+  sotto - --output - -f json < talk.mp3       read standard input, print JSON
 
-Flags may be written with - or _ (--output-dir, --output_dir). Exit code: 0 done, 1 something failed, 2 wrong usage.`;
+Flags can be written with - or _ (--output-dir, --output_dir). Exit code: 0 success, 1 something failed, 2 wrong usage.`;
 
 /**
  * Runs the program.

@@ -17,12 +17,12 @@ export const bench: CliCommand = {
     command
       .option("--model_dir <dir>", "folder of downloaded models (default: the Hugging Face cache)")
       .option("--offline", "use only models that are already on this machine")
-      .option("--device <name>", "where it runs", "auto")
-      .option("--dtype <name>", "numbers it computes with", "auto")
-      .option("--threads <n>", "processor threads; 0: as many as are good", "0")
-      .option("--batch_size <n>", "windows of the batch", "8")
-      .option("--tokens <n>", "tokens generated for each window", "100")
-      .option("--rounds <n>", "rounds whose median is printed", "3")
+      .option("--device <name>", "device to run on", "auto")
+      .option("--dtype <name>", "compute precision", "auto")
+      .option("--threads <n>", "CPU threads; 0 = automatic", "0")
+      .option("--batch_size <n>", "windows per batch", "8")
+      .option("--tokens <n>", "tokens to generate per window", "100")
+      .option("--rounds <n>", "number of rounds; the median is printed", "3")
       .option("--json", "print the figures as JSON");
   },
   async run(command: Command, host: CliHost): Promise<number> {

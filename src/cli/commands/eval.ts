@@ -21,12 +21,12 @@ const DEFAULT_WIDTH = 100;
 
 export const evaluate: CliCommand = {
   name: "eval",
-  summary: "measure how many words a model gets wrong",
+  summary: "measure a model's word error rate",
   booleanFlags: EVAL_BOOLEAN_FLAGS,
   configure(command: Command): void {
     command.argument(
       "[file...]",
-      "folders of audio with a .txt beside each; manifests (.json, .jsonl, .csv, .tsv) of files and texts",
+      "folders of audio files, each with its text in a .txt file; or manifests (.json, .jsonl, .csv, .tsv)",
     );
     addEvalFlags(command);
   },

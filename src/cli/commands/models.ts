@@ -9,7 +9,7 @@ import { size, table } from "../report.ts";
 
 export const models: CliCommand = {
   name: "models",
-  summary: "list models: their size, which are cached, and which this machine can run",
+  summary: "list models: size, languages, whether they are cached, and whether they fit this machine",
   configure(command: Command): void {
     command.option("--model_dir <dir>", "folder of downloaded models (default: the Hugging Face cache)");
   },

@@ -19,10 +19,10 @@ import { systemReason } from "../system-reason.ts";
 
 export const transcribe: CliCommand = {
   name: "transcribe",
-  summary: "transcribe recordings; meant when no command is named",
+  summary: "transcribe recordings (the default command)",
   booleanFlags: BOOLEAN_FLAGS,
   configure(command: Command): void {
-    command.argument("[file...]", 'audio or video files, folders, patterns, http(s) URLs; "-" is standard input');
+    command.argument("[file...]", 'audio or video files, folders, patterns or http(s) URLs; "-" is standard input');
     addTranscribeFlags(command);
   },
   async run(command: Command, host: CliHost): Promise<number> {
