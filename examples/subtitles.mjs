@@ -10,7 +10,7 @@ import { WhisperPipeline, writeTranscript } from "sotto";
 const { values, positionals: files } = parseArgs({
   allowPositionals: true,
   options: {
-    model: { type: "string", default: "nano" },
+    model: { type: "string" },
     dtype: { type: "string", default: "auto" },
     output: { type: "string" },
   },

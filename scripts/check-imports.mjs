@@ -26,10 +26,12 @@ export const FOLDERS = [
   { name: "tensor", imports: [], portable: [] },
   { name: "schemas", imports: [], portable: ["zod"] },
 
-  { name: "audio", imports: [] },
+  { name: "files", imports: [] },
+  { name: "network", imports: [] },
+  { name: "audio", imports: ["network"] },
   { name: "tokenizer", imports: [], portable: ["@huggingface/tokenizers"] },
   { name: "onnx", imports: [], portable: [] },
-  { name: "hub", imports: [] },
+  { name: "hub", imports: ["files", "network"] },
 
   { name: "features", imports: ["type audio", "audio/constants.ts"], portable: [] },
   { name: "model", imports: [], portable: [] },
@@ -104,9 +106,9 @@ export const FOLDERS = [
   {
     name: "cli",
     imports: [
-      ...["index.ts", "audio", "tokenizer", "onnx", "hub", "features", "model", "checkpoint", "engine", "decoding"],
-      ...["alignment", "transcription", "live", "outputs", "evaluation", "pipeline", "server", "pipeline/choices.ts"],
-      ...["tokenizer/task.ts", "server/config-fields.ts"],
+      ...["index.ts", "files", "audio", "tokenizer", "onnx", "hub", "features", "model", "checkpoint", "engine"],
+      ...["decoding", "alignment", "transcription", "live", "outputs", "evaluation", "pipeline", "server"],
+      ...["pipeline/choices.ts", "tokenizer/task.ts", "server/config-fields.ts"],
     ],
   },
 ];

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { InputError, UnsupportedAudioError, type Reader } from "./errors.ts";
+import { InputError, nearest, UnsupportedAudioError, type Reader } from "./errors.ts";
 import { errorAnswer } from "./server/errors.ts";
 
 const READERS: readonly Reader[] = ["library", "commandLine", "server", "client"];
@@ -19,4 +19,21 @@ describe("InputError", () => {
     expect(each.message).toBe('Cannot read "a.mp3": it is odd\nHint: pass x');
     expect(errorAnswer(each).message).toBe('Cannot read "a.mp3": it is odd');
   });
+});
+
+describe("nearest()", () => {
+  const words = ["--threads", "--task", "--output", "--output_dir", "turbo", "base", "german", "transcribe"];
+  it.each<[word: string, meant: string | undefined]>([
+    ["--thread", "--threads"],
+    ["--out", "--output"],
+    ["--ouput_dir", "--output_dir"],
+    ["trubo", "turbo"],
+    ["TURBO", "turbo"],
+    ["bas", "base"],
+    ["trnscribe", "transcribe"],
+    ["x", undefined],
+    ["", undefined],
+    ["klingon", undefined],
+    ["a".repeat(100_000), undefined],
+  ])("of %s is %s", (word, meant) => expect(nearest(word, words)).toBe(meant));
 });

@@ -151,6 +151,41 @@ export function quote(value: unknown): string {
   return `"${text.length > 80 ? `${text.slice(0, 77)}...` : text}"`;
 }
 
+/**
+ * What a mistyped word was probably meant to be: a word that begins with it, or differs in few letters (one in three; two that
+ * changed places count as one).
+ */
+export function nearest(word: string, accepted: Iterable<string>): string | undefined {
+  const typed = word.toLowerCase();
+  const letters = typed.replace(/[^\p{L}\p{N}]/gu, "").length;
+  let best: { readonly candidate: string; readonly distance: number } | undefined;
+  for (const candidate of accepted) {
+    const isPrefix = letters >= 3 && candidate.toLowerCase().startsWith(typed);
+    const distance = isPrefix ? 0 : editDistance(typed, candidate.toLowerCase());
+    const allowed = Math.floor(Math.max(letters, candidate.length) / 3);
+    if (distance <= allowed && (best === undefined || distance < best.distance)) best = { candidate, distance };
+  }
+  return best?.candidate;
+}
+
+/** Insertions, deletions, replacements and swaps of neighbours that make one word of the other; words beyond 64 characters are far. */
+function editDistance(a: string, b: string): number {
+  if (a.length > 64 || b.length > 64) return Infinity;
+  const rows: number[][] = [Array.from({ length: b.length + 1 }, (_, j) => j)];
+  for (let i = 1; i <= a.length; i++) {
+    const row = [i];
+    for (let j = 1; j <= b.length; j++) {
+      const replaced = rows[i - 1][j - 1] + (a[i - 1] === b[j - 1] ? 0 : 1);
+      row.push(Math.min(rows[i - 1][j] + 1, row[j - 1] + 1, replaced));
+      if (i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1]) {
+        row[j] = Math.min(row[j], rows[i - 2][j - 2] + 1);
+      }
+    }
+    rows.push(row);
+  }
+  return rows[a.length][b.length];
+}
+
 /** Throws an OptionError that lists the accepted values, unless `value` is one of them. */
 export function assertOneOf<T extends string>(
   option: string,

@@ -34,6 +34,7 @@ export {
 export {
   ALGORITHMS,
   DEVICES,
+  defaultModel,
   DTYPES,
   WhisperForConditionalGeneration,
   WhisperPipeline,
@@ -46,6 +47,7 @@ export {
   type GenerateOptions,
   type GenerateOutput,
   type LoadOptions,
+  type LoadProcessorOptions,
   type PipelineOptions,
   type ProcessorOptions,
   type SequentialTranscribeOptions,

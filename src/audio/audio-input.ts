@@ -41,6 +41,11 @@ export interface LoadAudioOptions {
   allowPrivateAddresses?: boolean;
   /** Ceiling of a download, and of a stream that has to be kept on disk, in bytes. Default 1 GiB. */
   maxBytes?: number;
+  /**
+   * URLs, where HTTP_PROXY or HTTPS_PROXY names a proxy: let it look up names that this machine cannot. Default false: a host is
+   * looked up and checked here, and the proxy is asked for its address. With `allowPrivateAddresses` the proxy gets the name.
+   */
+  proxyLookup?: boolean;
   /** URLs: longest time without a byte from the server, in ms. Default 30000. */
   timeoutMs?: number;
   /** URLs: longest time that the server is waited for in all, in ms. Default: as long as it takes. */

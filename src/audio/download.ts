@@ -1,6 +1,7 @@
 /**
  * Reads audio from an http or https URL. Every address is checked before it is connected to, after each redirect anew, and
- * the connection goes to the very address that was checked, so a name that changes its answer gains nothing.
+ * the connection goes to the very address that was checked, so a name that changes its answer gains nothing. That holds through a
+ * proxy of the environment too, unless the caller leaves it to the proxy to look names up.
  */
 
 import { lookup as resolveAll, type LookupAddress } from "node:dns";
@@ -10,6 +11,7 @@ import { request as requestHttps } from "node:https";
 import { isIP, type LookupFunction } from "node:net";
 
 import { InputError, UnsupportedAudioError } from "../errors.ts";
+import { getThrough, proxyFor, ProxyError, type ProxyAnswer } from "../network/index.ts";
 import { ByteSource, emptyError } from "./byte-source.ts";
 import { isPrivateAddress } from "./private-address.ts";
 import { sniff, SNIFF_BYTES } from "./sniff.ts";
@@ -18,10 +20,14 @@ import { TransferLimits, type TransferPatience } from "./transfer-limits.ts";
 
 /** Redirects followed; browsers follow 20, a recording needs one or two. */
 const MAX_REDIRECTS = 5;
+const PROXY_HINT = "check HTTPS_PROXY, HTTP_PROXY and NO_PROXY";
+const ACCEPTED = "audio/*, video/*, */*";
 
 export interface DownloadOptions extends TransferPatience {
   readonly signal: AbortSignal | undefined;
   readonly allowPrivateAddresses: boolean;
+  /** Whether a proxy may look names up that this machine cannot. */
+  readonly proxyLookup: boolean;
   readonly maxBytes: number;
 }
 
@@ -113,20 +119,23 @@ function redirectTarget(location: string, from: URL, name: string): URL {
   return target;
 }
 
-function connect(
+async function connect(
   url: URL,
   name: string,
-  { signal, allowPrivateAddresses }: DownloadOptions,
+  options: DownloadOptions,
   limits: TransferLimits,
-): Promise<IncomingMessage> {
+): Promise<IncomingMessage | ProxyAnswer> {
+  const { signal, allowPrivateAddresses } = options;
   signal?.throwIfAborted();
   const host = url.hostname.replace(/^\[|\]$/g, "");
   // A literal address is connected to without a look-up.
   if (!allowPrivateAddresses && isIP(host) !== 0 && isPrivateAddress(host)) throw privateError(name, host);
+  const proxy = proxyFor(url);
+  if (proxy !== null) return connectThrough(proxy, url, name, options, limits);
   const request = url.protocol === "https:" ? requestHttps : requestHttp;
   return new Promise((resolve, reject) => {
     const outgoing = request(url, {
-      headers: { accept: "audio/*, video/*, */*", "accept-encoding": "identity", "user-agent": "sotto" },
+      headers: { accept: ACCEPTED, "accept-encoding": "identity", "user-agent": "sotto" },
       agent: false, // no connection is kept, so none keeps the process
       ...(signal === undefined ? {} : { signal }),
       ...(allowPrivateAddresses ? {} : { lookup: checkedLookup(name) }),
@@ -146,6 +155,60 @@ function connect(
   });
 }
 
+/** Names are looked up here, as without a proxy, and the proxy is asked for the address that was checked. */
+async function connectThrough(
+  proxy: URL,
+  url: URL,
+  name: string,
+  options: DownloadOptions,
+  limits: TransferLimits,
+): Promise<ProxyAnswer> {
+  const { signal, allowPrivateAddresses, proxyLookup } = options;
+  const host = url.hostname.replace(/^\[|\]$/g, "");
+  let address: string | undefined;
+  if (!allowPrivateAddresses && isIP(host) === 0) {
+    const checked = await lookUp(host, name).catch((error: unknown) => {
+      if (error instanceof InputError) throw error;
+      if (proxyLookup) return undefined;
+      throw new InputError(name, "its host has no address that can be checked before the proxy connects to it", {
+        cause: error,
+        hint: {
+          library: "pass proxyLookup if the proxy may look it up, or allowPrivateAddresses if you trust the URL",
+        },
+      });
+    });
+    if (!proxyLookup) address = checked;
+  }
+  const began = performance.now();
+  const timeout = AbortSignal.timeout(limits.nextWaitMs);
+  try {
+    const headers = { accept: ACCEPTED, "accept-encoding": "identity", "user-agent": "sotto" };
+    const both = signal === undefined ? timeout : AbortSignal.any([signal, timeout]);
+    const answer = await getThrough(proxy, url, { headers, signal: both, address });
+    limits.connected(performance.now() - began);
+    return answer;
+  } catch (error) {
+    if (timeout.aborted && signal?.aborted !== true) throw new InputError(name, limits.impatience);
+    if (error instanceof ProxyError) {
+      throw new InputError(name, error.message, {
+        cause: error,
+        hint: { library: PROXY_HINT, commandLine: PROXY_HINT, server: PROXY_HINT },
+      });
+    }
+    throw connectionError(name, error, signal);
+  }
+}
+
+/** An address of a host, all of whose addresses are public. */
+function lookUp(host: string, name: string): Promise<string> {
+  return new Promise((resolve, reject) => {
+    checkedLookup(name)(host, {}, (error, address) => {
+      if (error !== null) reject(error);
+      else resolve(address as string);
+    });
+  });
+}
+
 /** Resolves a name as usual, and fails if any of its addresses is private. */
 function checkedLookup(name: string): LookupFunction {
   return (hostname, options, callback) => {
@@ -160,7 +223,7 @@ function checkedLookup(name: string): LookupFunction {
 }
 
 async function* body(
-  response: IncomingMessage,
+  response: IncomingMessage | ProxyAnswer,
   name: string,
   { signal, maxBytes }: DownloadOptions,
   limits: TransferLimits,

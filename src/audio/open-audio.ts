@@ -28,8 +28,8 @@ import { parseWavHeader, readWav, type WavHeader } from "./wav.ts";
 import { WarningList } from "./warnings.ts";
 
 const OPTION_NAMES = [
-  ...["signal", "allowPrivateAddresses", "maxBytes", "timeoutMs", "downloadTimeoutMs", "minBytesPerSecond"],
-  ...["audioTrack", "maxSeconds"],
+  ...["signal", "allowPrivateAddresses", "proxyLookup", "maxBytes", "timeoutMs", "downloadTimeoutMs"],
+  ...["minBytesPerSecond", "audioTrack", "maxSeconds"],
 ] as const;
 
 /** A WAV whose samples begin later than this is left to the other decoders: some recorders put pictures first. */
@@ -195,6 +195,7 @@ async function openPath(path: string, context: Context): Promise<Opened> {
 async function openUrl(url: URL, context: Context): Promise<Opened> {
   const {
     allowPrivateAddresses = false,
+    proxyLookup = false,
     timeoutMs = DEFAULT_TIMEOUT_MS,
     downloadTimeoutMs: totalTimeoutMs = Infinity,
     minBytesPerSecond = DEFAULT_MIN_BYTES_PER_SECOND,
@@ -205,7 +206,7 @@ async function openUrl(url: URL, context: Context): Promise<Opened> {
   assertAtLeast("downloadTimeoutMs", totalTimeoutMs, 1);
   assertAtLeast("minBytesPerSecond", minBytesPerSecond, 0);
   const { download } = await import("./download.ts");
-  const source = await download(url, { signal, maxBytes, allowPrivateAddresses, ...patience });
+  const source = await download(url, { signal, maxBytes, allowPrivateAddresses, proxyLookup, ...patience });
   // Kept on disk at once: a server does not wait while an hour is transcribed.
   return openSpooled(source, context);
 }

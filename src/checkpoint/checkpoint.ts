@@ -21,6 +21,8 @@ import { readWeightFiles, type StoredEntry } from "./weight-files.ts";
 /** An opened and checked checkpoint. */
 export interface Checkpoint extends ParameterSource, ProcessorFiles {
   readonly generation: GenerationConfig;
+  /** What config.json says that it was made from (`_name_or_path`); undefined if it says nothing. */
+  readonly origin: string | undefined;
 }
 
 const STORED_DTYPES: Readonly<Record<string, StoredDType>> = { F32: "float32", F16: "float16", BF16: "bfloat16" };
@@ -57,7 +59,17 @@ export async function openCheckpoint(path: string): Promise<Checkpoint> {
 
   const hash = createHash("sha256");
   for (const part of weights.identity) hash.update(part);
-  return new OpenedCheckpoint(path, folder, dimensions, generation, preprocessor, hash.digest("hex"), parameters);
+  const origin = config.get("_name_or_path");
+  return new OpenedCheckpoint(
+    path,
+    folder,
+    dimensions,
+    generation,
+    preprocessor,
+    hash.digest("hex"),
+    parameters,
+    typeof origin === "string" ? origin : undefined,
+  );
 }
 
 class OpenedCheckpoint implements Checkpoint {
@@ -69,6 +81,7 @@ class OpenedCheckpoint implements Checkpoint {
     readonly preprocessor: ProcessorFiles["preprocessor"],
     readonly fingerprint: string,
     private readonly parameters: ReadonlyMap<string, StoredParameter>,
+    readonly origin: string | undefined,
   ) {}
 
   stored(name: string): StoredParameter {

@@ -39,7 +39,6 @@ describe("readDecodingFlags()", () => {
     ["--temperature 0", [0, 0.2, 0.4, 0.6, 0.8, 1]],
     ["--temperature 0.5", [0.5, 0.7, 0.9]],
     ["--temperature 1", [1]],
-    ["--temperature 1.5", [1.5]],
     ["--temperature_increment_on_fallback 0.3", [0, 0.3, 0.6, 0.9]],
     ["--temperature_increment_on_fallback 0.1", [0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1]],
     ["--temperature 0.4 --temperature_increment_on_fallback None", [0.4]],

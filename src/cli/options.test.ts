@@ -2,8 +2,6 @@ import { readFileSync } from "node:fs";
 import { join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
-import { MODELS } from "../index.ts";
-import { DEFAULT_MODEL } from "./options.ts";
 
 const SOURCES = fileURLToPath(new URL("../", import.meta.url));
 
@@ -33,9 +31,5 @@ describe("the command line", () => {
     expect([...packages].filter((name) => !name.startsWith("node:")).sort()).toEqual(["commander", "picocolors"]);
     // What the walk sees where an engine is loaded.
     expect(loadedBy("pipeline/index.ts").files).toContain("engine/index.ts");
-  });
-
-  it("has the bundled model for its default", () => {
-    expect(MODELS.find(({ name }) => name === DEFAULT_MODEL)?.repository).toBeNull();
   });
 });

@@ -6,8 +6,8 @@
  */
 import { readFile, stat } from "node:fs/promises";
 import { isAbsolute, join, resolve } from "node:path";
-import { HubError, quote } from "../errors.ts";
-import { isCommit, ModelCache } from "./cache.ts";
+import { HubError, nearest, quote } from "../errors.ts";
+import { cachedModels, isCommit, ModelCache } from "./cache.ts";
 import {
   CONFIG,
   isPlainFileName,
@@ -23,7 +23,7 @@ import {
 import { asHubError } from "./disk.ts";
 import { downloadBlob, hasBlob } from "./download.ts";
 import { fileMetadata, type FileMetadata } from "./metadata.ts";
-import { bundledModelFolder, findModel, MODELS } from "./models.ts";
+import { bundledModelFolder, findModel, MODELS, nameOfRepository } from "./models.ts";
 import {
   defaultSystem,
   expandHome,
@@ -70,14 +70,29 @@ export async function resolveModelWith(
   const path = resolve(expandHome(model, system));
   if (model !== "" && (await exists(path))) return path;
   if (looksLikePath(model)) throw new HubError(model, "no such folder or file");
-  // The hub's rule for ids; `--` separates owner and name in the cache.
-  if (/^[A-Za-z0-9][\w.-]{0,95}\/[A-Za-z0-9_][\w.-]{0,95}$/.test(model) && !/\.\.|--/.test(model)) {
+  if (isHubId(model)) {
     return resolveRepository(await readSettings(options, system), model, part);
   }
-  const names = MODELS.flatMap(({ name, aliases }) => [name, ...aliases]);
-  throw new HubError(model.slice(0, 200), `unknown model, expected one of ${names.join(", ")}`, {
-    hint: `a hub id is written "owner/name", a folder "./folder"`,
+  const meant = nearest(model, modelNames());
+  throw new HubError(model.slice(0, 200), `unknown model, expected one of ${modelNames().join(", ")}`, {
+    hint: `${meant === undefined ? "" : `did you mean "${meant}"? `}a hub id is written "owner/name", a folder "./folder"`,
   });
+}
+
+/** All names and aliases. */
+export function modelNames(): string[] {
+  return MODELS.flatMap(({ name, aliases }) => [name, ...aliases]);
+}
+
+/** Whether a word may be a model: a name, an existing path, what looks like a path, or a hub id. Nothing is asked of the hub. */
+export async function mayBeModel(model: string, system: HubSystem = defaultSystem): Promise<boolean> {
+  if (findModel(model) !== undefined || looksLikePath(model) || isHubId(model)) return true;
+  return model !== "" && exists(resolve(expandHome(model, system)));
+}
+
+/** The hub's rule for ids; `--` separates owner and name in the cache. */
+function isHubId(model: string): boolean {
+  return /^[A-Za-z0-9][\w.-]{0,95}\/[A-Za-z0-9_][\w.-]{0,95}$/.test(model) && !/\.\.|--/.test(model);
 }
 
 function looksLikePath(model: string): boolean {
@@ -91,11 +106,34 @@ async function exists(path: string): Promise<boolean> {
   );
 }
 
+/** The folder of a repository's snapshot; failures of the network say what can be used without one. */
 async function resolveRepository(settings: HubSettings, repository: string, part: ModelPart): Promise<string> {
+  try {
+    return await findOrDownload(settings, repository, part);
+  } catch (error) {
+    if (!(error instanceof UnreachableError)) throw error;
+    const { reason, details } = error;
+    const hint = `${details.hint}\nHint: ${await withoutNetworkHint(settings)}`;
+    throw new UnreachableError(repository, reason, { ...details, hint });
+  }
+}
+
+/** What there is to transcribe with where the hub cannot be reached. */
+async function withoutNetworkHint({ cacheDir, system }: HubSettings): Promise<string> {
+  const cached = await cachedModels({ cacheDir }, system);
+  const names = cached.map(({ repository }) => nameOfRepository(repository));
+  const found = names.length === 0 ? `no model is in the cache "${cacheDir}"` : `in the cache: ${names.join(", ")}`;
+  return (
+    `${found}. --model nano comes with sotto, to try it without a network: it knows synthetic speech only. ` +
+    `A folder copied from a machine that has the model can be given by its path, or put into the cache`
+  );
+}
+
+async function findOrDownload(settings: HubSettings, repository: string, part: ModelPart): Promise<string> {
   const cache = new ModelCache(settings.cacheDir, repository, settings.system);
   const { revision } = settings;
   const known = await cache.commitOf(revision);
-  if (settings.offline) return offlineSnapshot(cache, repository, known, part);
+  if (settings.offline) return offlineSnapshot(settings, cache, repository, known, part);
   if (!settings.forceDownload && isCommit(revision) && (await isSettled(cache, revision, part))) {
     return cache.snapshot(revision);
   }
@@ -134,6 +172,7 @@ async function resolveRepository(settings: HubSettings, repository: string, part
 }
 
 async function offlineSnapshot(
+  settings: HubSettings,
   cache: ModelCache,
   repository: string,
   commit: string | undefined,
@@ -146,7 +185,7 @@ async function offlineSnapshot(
       ? `offline, and the cache "${cache.folder}" has no such model or revision`
       : `offline, and the cache "${cache.folder}" lacks ${missing.map((file) => `"${file}"`).join(", ")}`;
   throw new HubError(repository, reason, {
-    hint: "load it once with a network (without offline mode and HF_HUB_OFFLINE)",
+    hint: `load it once with a network (without offline mode and HF_HUB_OFFLINE)\nHint: ${await withoutNetworkHint(settings)}`,
   });
 }
 
@@ -177,15 +216,44 @@ class SnapshotDownload {
     const single = await this.metadata(WEIGHTS);
     const index = single === null ? await this.get(WEIGHTS_INDEX, MAX_TEXT_BYTES) : false;
     if (single === null && !index) throw await this.noWeights();
+    const weights = single === null ? await this.findShards() : new Map([[WEIGHTS, single]]);
+    await this.announce(weights);
     await this.getOptionalFiles();
 
     let left = MAX_WEIGHT_BYTES;
-    for (const file of single === null ? await this.readIndex() : [WEIGHTS]) {
-      if (!(await this.get(file, left))) {
-        throw new HubError(this.repository, `"${WEIGHTS_INDEX}" names "${file}", which it does not have`);
-      }
+    for (const [file, metadata] of weights) {
+      await this.get(file, left, metadata);
       left -= (await stat(join(this.cache.snapshot(this.commit), file))).size;
     }
+  }
+
+  /** What the index names; null for a shard that is in the snapshot already. */
+  private async findShards(): Promise<Map<string, FileMetadata | null>> {
+    const shards = new Map<string, FileMetadata | null>();
+    for (const file of await this.readIndex()) {
+      const isThere = !this.settings.forceDownload && (await this.cache.has(this.commit, file));
+      const metadata = isThere ? null : await this.metadata(file);
+      if (!isThere && metadata === null) {
+        throw new HubError(this.repository, `"${WEIGHTS_INDEX}" names "${file}", which it does not have`);
+      }
+      shards.set(file, metadata);
+    }
+    return shards;
+  }
+
+  /** Says how much will be downloaded, if anything will. */
+  private async announce(weights: ReadonlyMap<string, FileMetadata | null>): Promise<void> {
+    const { settings, cache, repository } = this;
+    let bytes: number | null = 0;
+    let files = 0;
+    for (const [file, metadata] of weights) {
+      if (metadata === null) continue;
+      if (!settings.forceDownload && (await cache.has(this.commit, file))) continue;
+      if (!settings.forceDownload && (await hasBlob(cache.blob(metadata.etag), metadata))) continue;
+      files++;
+      bytes = bytes === null || metadata.size === null ? null : bytes + metadata.size;
+    }
+    if (files > 0) settings.onDownload({ repository, bytes, cacheDir: settings.cacheDir });
   }
 
   private async getOptionalFiles(): Promise<void> {
@@ -204,14 +272,17 @@ class SnapshotDownload {
     return metadata;
   }
 
-  /** @returns whether the repository has the file, which is then in the snapshot */
-  private async get(file: string, ceiling: number): Promise<boolean> {
+  /**
+   * @param known what the hub has said of the file, where it has been asked
+   * @returns whether the repository has the file, which is then in the snapshot
+   */
+  private async get(file: string, ceiling: number, known: FileMetadata | null = null): Promise<boolean> {
     const { settings, cache, commit, repository } = this;
     if (!settings.forceDownload) {
       if (await cache.has(commit, file)) return true;
       if (await cache.isAbsent(commit, file)) return false;
     }
-    const metadata = await this.metadata(file);
+    const metadata = known ?? (await this.metadata(file));
     if (metadata === null) return false;
     const blob = cache.blob(metadata.etag);
     if (settings.forceDownload || !(await hasBlob(blob, metadata))) {

@@ -17,6 +17,16 @@ export interface DownloadProgress {
   readonly total: number | null;
 }
 
+/** The weights of a model that are about to be downloaded. */
+export interface ModelDownload {
+  /** Hub id. */
+  readonly repository: string;
+  /** Bytes of the files that will be fetched; null if the server does not say. */
+  readonly bytes: number | null;
+  /** Folder of the cache that they go to. */
+  readonly cacheDir: string;
+}
+
 export interface HubOptions {
   /** Folder of the cache; default `HF_HUB_CACHE`, `HF_HOME`/hub, or ~/.cache/huggingface/hub. */
   cacheDir?: string;
@@ -31,6 +41,8 @@ export interface HubOptions {
   /** Get every file again. */
   forceDownload?: boolean;
   signal?: AbortSignal;
+  /** Called once before weights are downloaded, when their size is known; not for weights that are cached. */
+  onDownload?: (download: ModelDownload) => void;
   onProgress?: (progress: DownloadProgress) => void;
   /** Longest time without a byte from the server, in ms; default 30,000. */
   timeoutMs?: number;
@@ -64,6 +76,7 @@ export interface HubSettings {
   readonly offline: boolean;
   readonly forceDownload: boolean;
   readonly signal: AbortSignal | undefined;
+  readonly onDownload: (download: ModelDownload) => void;
   readonly onProgress: (progress: DownloadProgress) => void;
   readonly timeoutMs: number;
   /** Attempts of one request that bring no new byte before giving up. */
@@ -81,6 +94,7 @@ export async function readSettings(options: HubOptions, system: HubSystem): Prom
     offline: options.offline ?? isTrue(nonEmpty(system.env["HF_HUB_OFFLINE"]) ?? system.env["TRANSFORMERS_OFFLINE"]),
     forceDownload: options.forceDownload ?? false,
     signal: options.signal,
+    onDownload: options.onDownload ?? (() => undefined),
     onProgress: options.onProgress ?? (() => undefined),
     timeoutMs: checkTimeout(options.timeoutMs ?? 30_000),
     maxFailures: 5,
@@ -88,8 +102,8 @@ export async function readSettings(options: HubOptions, system: HubSystem): Prom
   };
 }
 
-/** Where the cache lies, by options and environment. */
-export function cacheFolder(options: HubOptions, system: HubSystem): string {
+/** Where the cache lies, by options and environment: an absolute path. */
+export function cacheFolder(options: HubOptions = {}, system: HubSystem = defaultSystem): string {
   const { env } = system;
   const chosen = options.cacheDir ?? nonEmpty(env["HF_HUB_CACHE"]) ?? nonEmpty(env["HUGGINGFACE_HUB_CACHE"]);
   return resolve(expandHome(chosen ?? join(hubHome(system), "hub"), system));

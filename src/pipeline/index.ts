@@ -2,6 +2,7 @@ export {
   ALGORITHMS,
   BUNDLED_MODEL,
   assertDevice,
+  defaultModel,
   DEVICES,
   DTYPES,
   type Algorithm,
@@ -19,4 +20,9 @@ export {
   type TranscribeManyOptions,
   type TranscribeOptions,
 } from "./pipeline.ts";
-export { WhisperProcessor, type BatchDecodeOptions, type ProcessorOptions } from "./processor.ts";
+export {
+  WhisperProcessor,
+  type BatchDecodeOptions,
+  type LoadProcessorOptions,
+  type ProcessorOptions,
+} from "./processor.ts";

@@ -10,7 +10,7 @@ import {
 import { assertOneOf, OptionError } from "../errors.ts";
 import { resolveModel, type HubOptions } from "../hub/index.ts";
 import { Tokenizer } from "../tokenizer/index.ts";
-import { assertDevice, DTYPES, gpuOf, type Device, type DTypeOption } from "./choices.ts";
+import { deviceKind, DTYPES, gpuOf, type Device, type DTypeOption } from "./choices.ts";
 
 export interface EngineOptions {
   /** Default "auto": the processor. "cuda" is an NVIDIA GPU, "cuda:1" the second. "reference" is slow and for tests. */
@@ -41,6 +41,7 @@ export const LOAD_OPTIONS: readonly (keyof LoadOptions)[] = [
   "offline",
   "forceDownload",
   "signal",
+  "onDownload",
   "onProgress",
   "timeoutMs",
 ];
@@ -82,15 +83,13 @@ export async function loadTokenizer(
  */
 export function resolveEngineOptions(options: EngineOptions): ResolvedEngineOptions {
   const { device = "auto", dtype = "auto" } = options;
-  assertDevice(device);
+  const resolved = deviceKind(device);
   assertOneOf("dtype", dtype, DTYPES);
-  const gpu = gpuOf(device);
-  const resolved = gpu !== null ? "cuda" : device === "reference" ? "reference" : "cpu";
   const known: readonly DTypeOption[] = DEVICE_DTYPES[resolved];
   if (dtype !== "auto" && !known.includes(dtype)) {
     throw new OptionError("dtype", `Device "${device}" computes in ${known.join(", ")}, not in ${dtype}`);
   }
-  return { device: resolved, gpu: gpu ?? 0, dtype } as ResolvedEngineOptions;
+  return { device: resolved, gpu: gpuOf(device) ?? 0, dtype } as ResolvedEngineOptions;
 }
 
 /** What each device computes with. */

@@ -15,6 +15,7 @@ import { assertKnownOptions } from "../errors.ts";
 import type { ModelDimensions } from "../model/index.ts";
 import type { Tensor } from "../tensor/index.ts";
 import type { Tokenizer } from "../tokenizer/index.ts";
+import { defaultModel } from "./choices.ts";
 import {
   LOAD_OPTIONS,
   loadCheckpoint,
@@ -69,16 +70,16 @@ export class WhisperForConditionalGeneration {
   /**
    * Loads a checkpoint onto a device.
    *
-   * @param model a name ("tiny" ... "turbo", "nano"), a hub id, or a folder
+   * @param model a name ("tiny" ... "turbo", "nano"), a hub id, or a folder; default: "base" on a CPU, "turbo" on a GPU
    * @throws {OptionError} for unknown options and values, before anything is loaded
    * @throws {HubError} if the model cannot be had
    * @throws {CheckpointError} if it is damaged, or no Whisper checkpoint
    * @throws {EngineUnavailableError} if the device cannot be used
    */
-  static async fromPretrained(model: string, options: LoadOptions = {}): Promise<WhisperForConditionalGeneration> {
+  static async fromPretrained(model?: string, options: LoadOptions = {}): Promise<WhisperForConditionalGeneration> {
     assertKnownOptions("fromPretrained", options, LOAD_OPTIONS);
     resolveEngineOptions(options);
-    const checkpoint = await loadCheckpoint(model, options);
+    const checkpoint = await loadCheckpoint(model ?? defaultModel(options.device), options);
     const tokenizer = await loadTokenizer(checkpoint);
     return new WhisperForConditionalGeneration(checkpoint, tokenizer, await openEngine(checkpoint, options));
   }

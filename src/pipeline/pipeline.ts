@@ -23,7 +23,7 @@ import {
   type Transcript,
   type TranscriptionContext,
 } from "../transcription/index.ts";
-import { ALGORITHMS, BUNDLED_MODEL, type Algorithm } from "./choices.ts";
+import { ALGORITHMS, defaultModel, type Algorithm } from "./choices.ts";
 import { EventQueue } from "./event-queue.ts";
 import {
   LOAD_OPTIONS,
@@ -33,6 +33,7 @@ import {
   resolveEngineOptions,
   type LoadOptions,
 } from "./load.ts";
+import { modelWarnings } from "./model-warnings.ts";
 
 export interface PipelineOptions extends LoadOptions {
   /** Most windows computed together, where a call does not say otherwise. */
@@ -75,8 +76,8 @@ export interface TranscribedInput {
 }
 
 const AUDIO_OPTIONS = [
-  ...["allowPrivateAddresses", "maxBytes", "timeoutMs", "downloadTimeoutMs", "minBytesPerSecond"],
-  ...["audioTrack", "maxSeconds"],
+  ...["allowPrivateAddresses", "proxyLookup", "maxBytes", "timeoutMs", "downloadTimeoutMs"],
+  ...["minBytesPerSecond", "audioTrack", "maxSeconds"],
 ] as const;
 const TRANSCRIBE_OPTIONS: Readonly<Record<Algorithm, readonly string[]>> = {
   chunked: [...CHUNKED_OPTIONS, ...AUDIO_OPTIONS, "algorithm"],
@@ -105,8 +106,8 @@ export class WhisperPipeline {
   /**
    * Loads a model onto a device.
    *
-   * @param model a name ("tiny" ... "turbo"), a hub id ("openai/whisper-small"), a folder, or "nano" (default): the bundled
-   * model, which is for trying sotto, not for real speech
+   * @param model a name ("tiny" ... "turbo"), a hub id ("openai/whisper-small"), a folder, or "nano": the bundled model, which knows
+   * synthetic speech only. Default: "base" on a CPU, "turbo" on a GPU, downloaded when they are used for the first time
    * @throws {OptionError} for unknown options and values, before anything is loaded
    * @throws {HubError} if the model cannot be had
    * @throws {CheckpointError} if it is damaged, or no Whisper checkpoint
@@ -115,11 +116,11 @@ export class WhisperPipeline {
    * const pipeline = await WhisperPipeline.fromPretrained("nano");
    * const { text } = await pipeline.transcribe("samples/en-short.wav");
    */
-  static async fromPretrained(model = BUNDLED_MODEL, options: PipelineOptions = {}): Promise<WhisperPipeline> {
+  static async fromPretrained(model?: string, options: PipelineOptions = {}): Promise<WhisperPipeline> {
     assertKnownOptions("fromPretrained", options, [...LOAD_OPTIONS, "batchSize"]);
     const { batchSize, ...load } = options;
     resolveEngineOptions(load);
-    const checkpoint = await loadCheckpoint(model, load);
+    const checkpoint = await loadCheckpoint(model ?? defaultModel(load.device), load);
     const [tokenizer, engine] = await Promise.all([loadTokenizer(checkpoint), openEngine(checkpoint, load)]);
     return new WhisperPipeline(checkpoint, tokenizer, engine, batchSize);
   }
@@ -127,6 +128,11 @@ export class WhisperPipeline {
   /** What decoding and transcription read: engine, tokenizer, and what the checkpoint says of its decoding. */
   get context(): TranscriptionContext & { readonly tokenizer: Tokenizer } {
     return { engine: this.engine, tokenizer: this.tokenizer, generation: this.#checkpoint.generation };
+  }
+
+  /** What is to be known of every transcript of this model; each one's `warnings` begin with them. */
+  get warnings(): readonly string[] {
+    return modelWarnings(this.#checkpoint);
   }
 
   get device(): string {
@@ -240,14 +246,30 @@ export class WhisperPipeline {
     options: TranscribeManyOptions,
     onResult?: ManyChunkedOptions["onResult"],
   ): Promise<PromiseSettledResult<Transcript>[]> {
-    const { algorithm = "chunked", allowPrivateAddresses, maxBytes, maxSeconds, ...others } = options;
+    const { warnings } = this;
+    const finish = (result: PromiseSettledResult<Transcript>): PromiseSettledResult<Transcript> =>
+      warnings.length === 0 ? result : withWarnings(result, warnings);
+    const results = await this.#transcribe(
+      inputs,
+      options,
+      onResult && ((result, index) => onResult(finish(result), index)),
+    );
+    return results.map(finish);
+  }
+
+  async #transcribe(
+    inputs: readonly AudioInput[],
+    options: TranscribeManyOptions,
+    onResult?: ManyChunkedOptions["onResult"],
+  ): Promise<PromiseSettledResult<Transcript>[]> {
+    const { algorithm = "chunked", allowPrivateAddresses, proxyLookup, maxBytes, maxSeconds, ...others } = options;
     const { timeoutMs, downloadTimeoutMs, minBytesPerSecond, audioTrack, ...rest } = others;
     assertOneOf("algorithm", algorithm, ALGORITHMS);
     assertOptionsOf(algorithm, options);
     return this.#share(options.signal, async (engine, signal) => {
       const context = { ...this.context, engine };
-      const patience = { timeoutMs, downloadTimeoutMs, minBytesPerSecond };
-      const load = withoutUndefined({ allowPrivateAddresses, maxBytes, ...patience, audioTrack, maxSeconds, signal });
+      const access = { allowPrivateAddresses, proxyLookup, maxBytes, timeoutMs, downloadTimeoutMs, minBytesPerSecond };
+      const load = withoutUndefined({ ...access, audioTrack, maxSeconds, signal });
       const sources = inputs.map((input) => (): Promise<AudioStream> => openAudio(input, load));
       if (algorithm === "chunked") {
         const chunked = rest as ManyChunkedOptions;
@@ -288,6 +310,15 @@ function assertOptionsOf(algorithm: Algorithm, options: object): void {
     }
   }
   assertKnownOptions("transcribe", options, TRANSCRIBE_OPTIONS[algorithm]);
+}
+
+/** Puts what is to be known of the model before what is to be known of the recording. */
+function withWarnings(
+  result: PromiseSettledResult<Transcript>,
+  warnings: readonly string[],
+): PromiseSettledResult<Transcript> {
+  if (result.status === "rejected") return result;
+  return { status: "fulfilled", value: { ...result.value, warnings: [...warnings, ...result.value.warnings] } };
 }
 
 /** Adds the segments as Hugging Face's pipeline has them. */

@@ -10,7 +10,13 @@ import type { HubOptions } from "../hub/index.ts";
 import { windowFrames } from "../model/index.ts";
 import type { Tensor } from "../tensor/index.ts";
 import type { Tokenizer } from "../tokenizer/index.ts";
+import { defaultModel, type Device } from "./choices.ts";
 import { loadProcessorFiles, loadTokenizer } from "./load.ts";
+
+export interface LoadProcessorOptions extends HubOptions {
+  /** The device that the model will run on, which decides the default model; a processor itself needs none. */
+  readonly device?: Device | undefined;
+}
 
 export interface ProcessorOptions {
   /** Hz of bare samples; default 16000, others are resampled. */
@@ -43,12 +49,13 @@ export const WhisperProcessor = {
   /**
    * Loads the processor of a checkpoint. Its weights are neither opened nor downloaded.
    *
-   * @param model a name, a hub id, or a folder
+   * @param model a name, a hub id, or a folder; default: "base", or "turbo" where `device` is a GPU
    * @throws {HubError} if it cannot be had
    * @throws {CheckpointError} if its files are damaged, or of no Whisper checkpoint
    */
-  async fromPretrained(model: string, options: HubOptions = {}): Promise<WhisperProcessor> {
-    const files = await loadProcessorFiles(model, options);
+  async fromPretrained(model?: string, options: LoadProcessorOptions = {}): Promise<WhisperProcessor> {
+    const { device, ...hub } = options;
+    const files = await loadProcessorFiles(model ?? defaultModel(device), hub);
     return makeProcessor(await loadTokenizer(files), files.dimensions.nMels, windowFrames(files.dimensions));
   },
 };

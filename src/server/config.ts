@@ -5,7 +5,7 @@
 import { readFile } from "node:fs/promises";
 import { z } from "zod";
 import { OptionError, quote } from "../errors.ts";
-import { DEVICES, DTYPES, gpuOf, type Device } from "../pipeline/choices.ts";
+import { defaultModel, DEVICES, DTYPES, gpuOf, type Device } from "../pipeline/choices.ts";
 import { CONFIG_FIELDS, variableOf, type ConfigField } from "./config-fields.ts";
 
 /** An upload may be as large as the seed's (facts 1.16.1), and a recording as long as its videos. */
@@ -43,7 +43,7 @@ const SCHEMA = z.strictObject({
   shutdownGrace: z.number().min(0).max(MAX_TIMER_SECONDS).default(30),
   uploadDir: text.optional(),
   staticDir: text.optional(),
-  models: list.min(1).default(["nano"]),
+  models: list.min(1).optional(),
   modelDir: text.optional(),
   offline: z.boolean().default(false),
   device: z.custom<Device>(isDevice, `expected one of ${DEVICES.join(", ")}`).default("auto"),
@@ -65,7 +65,7 @@ const SCHEMA = z.strictObject({
 });
 
 /** Everything that the server can be told, with defaults filled in. What the fields mean: config-fields.ts. */
-export type ServerConfig = Readonly<z.output<typeof SCHEMA>>;
+export type ServerConfig = Readonly<Omit<z.output<typeof SCHEMA>, "models">> & { readonly models: readonly string[] };
 
 /** As a caller may give it. */
 export type ServerOptions = { readonly [K in keyof ServerConfig]?: ServerConfig[K] | undefined };
@@ -78,7 +78,7 @@ export type ServerOptions = { readonly [K in keyof ServerConfig]?: ServerConfig[
 export function resolveConfig(options: ServerOptions = {}): ServerConfig {
   const given = Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
   const result = SCHEMA.safeParse(given);
-  if (result.success) return result.data;
+  if (result.success) return { ...result.data, models: result.data.models ?? [defaultModel(result.data.device)] };
   const [issue] = result.error.issues;
   if (issue.code === "unrecognized_keys") {
     const names = CONFIG_FIELDS.map(({ key }) => key).join(", ");
@@ -140,8 +140,9 @@ function parseWord({ key, kind }: ConfigField, word: string | true): unknown {
         .map((item) => item.trim())
         .filter((item) => item !== "");
     case "number": {
-      const value = word.trim() === "" ? NaN : Number(word);
-      if (Number.isFinite(value)) return value;
+      const value = Number(word);
+      // Decimal: `Number` reads "" as 0, and "0x10" too.
+      if (/^\s*[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?\s*$/i.test(word) && Number.isFinite(value)) return value;
       throw new OptionError(key, `Cannot use ${quote(word)} as option "${key}": expected a number`);
     }
     case "boolean":

@@ -9,6 +9,7 @@ import { basename, join } from "node:path";
 import { performance } from "node:perf_hooks";
 import { downloadFile } from "../audio/download.ts";
 import { hintFor, InputError, OptionError, quote, UnsupportedAudioError } from "../errors.ts";
+import type { DownloadProgress, ModelDownload } from "../hub/index.ts";
 import { windowFrames } from "../model/index.ts";
 import { WhisperPipeline, type TranscribeOptions } from "../pipeline/index.ts";
 import type { SchedulerCounters } from "../scheduling/index.ts";
@@ -68,6 +69,9 @@ export interface JobReport {
 export interface ServiceObserver {
   readonly onJobEnd?: (report: JobReport) => void;
   readonly onModelLoaded?: (model: ServedModel, seconds: number) => void;
+  /** Weights are about to be downloaded; and, now and then, how many bytes there are of a file. */
+  readonly onDownload?: (download: ModelDownload) => void;
+  readonly onDownloadProgress?: (progress: DownloadProgress) => void;
 }
 
 export interface ServiceOptions {
@@ -152,6 +156,8 @@ export class PipelineService implements TranscriptionService {
           ...(config.threads > 0 && { threads: config.threads }),
           ...(config.modelDir !== undefined && { cacheDir: config.modelDir }),
           ...(signal !== undefined && { signal }),
+          ...(observer?.onDownload !== undefined && { onDownload: observer.onDownload }),
+          ...(observer?.onDownloadProgress !== undefined && { onProgress: observer.onDownloadProgress }),
         });
         const model = {
           id: modelId(
@@ -370,6 +376,7 @@ export class PipelineService implements TranscriptionService {
       await downloadFile(url, path, {
         signal,
         allowPrivateAddresses,
+        proxyLookup: false,
         maxBytes: maxUploadBytes,
         timeoutMs: SILENCE_MS,
         totalTimeoutMs: downloadTimeout * 1000,

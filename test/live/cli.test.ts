@@ -25,6 +25,10 @@ class LiveHost extends FakeHost {
     })() as FakeHost["stdin"] & AsyncGenerator<Uint8Array, undefined>;
   }
 
+  override run(...argv: string[]): Promise<number> {
+    return super.run(...argv, "--model", "nano");
+  }
+
   override async createPipeline(model: string): Promise<WhisperPipeline> {
     return WhisperPipeline.fromPretrained(model);
   }

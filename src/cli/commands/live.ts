@@ -10,7 +10,7 @@ import type { CliCommand } from "../command.ts";
 import type { CliHost, CliPipeline, PipelineSettings } from "../host.ts";
 import { LIVE_FORMATS, LiveDisplay, type LiveFormat } from "../live/display.ts";
 import type { LiveSource } from "../live/sources.ts";
-import { DEFAULT_MODEL } from "../options.ts";
+import { addModelFlag, readLanguage, readModel } from "../options.ts";
 import { openReport, type Report } from "../report.ts";
 
 /** Speech that waits to be transcribed; then no more is read, in seconds. */
@@ -18,7 +18,7 @@ const MAX_QUEUED_SECONDS = 30;
 
 interface LiveFlags {
   readonly model: string;
-  readonly modelGiven: boolean;
+  readonly modelNote: string | null;
   readonly settings: PipelineSettings;
   readonly language: string | undefined;
   readonly task: Task;
@@ -33,9 +33,9 @@ export const live: CliCommand = {
   name: "live",
   summary: "print captions of a microphone, or of audio on standard input, as it is spoken",
   configure(command: Command): void {
+    addModelFlag(command);
     command
       .argument("[source]", '"-": WAV, or samples of 16 bits, on standard input; default: the microphone')
-      .option("--model <name>", "name, hub id or folder of a model", DEFAULT_MODEL)
       .option("--model_dir <dir>", "folder of downloaded models (default: the Hugging Face cache)")
       .option("--offline", "use only models that are already on this machine")
       .option("--device <name>", `where it runs: ${DEVICES.join(", ")}`, "auto")
@@ -70,14 +70,14 @@ async function readFlags(command: Command): Promise<LiveFlags> {
   assertOneOf("dtype", dtype, DTYPES);
   assertOneOf("task", task, TASKS);
   assertOneOf("output format", format, LIVE_FORMATS);
+  const { model, note: modelNote } = await readModel(command, device);
   const word = text("language");
-  const { languageCode } = await import("../../tokenizer/index.ts");
-  const threads = parseWhole("--threads", text("threads") ?? "0", 0);
+  const threads = parseWhole("--threads", text("threads") ?? "0", 0, 1024);
   const cacheDir = text("model_dir");
   const silence = text("silence");
   return {
-    model: text("model") ?? DEFAULT_MODEL,
-    modelGiven: command.getOptionValueSource("model") === "cli",
+    model,
+    modelNote,
     settings: {
       device,
       dtype,
@@ -85,7 +85,7 @@ async function readFlags(command: Command): Promise<LiveFlags> {
       ...(cacheDir !== undefined && { cacheDir }),
       ...(given["offline"] === true && { offline: true }),
     },
-    language: word === undefined || word === "None" ? undefined : languageCode(word),
+    language: await readLanguage(word),
     task,
     prompt: text("initial_prompt"),
     format,
@@ -106,14 +106,14 @@ async function listen(flags: LiveFlags, isMicrophone: boolean, host: CliHost, re
     // A microphone that is not there is said before a model is loaded.
     const { openMicrophone, readPipe, until } = await import("../live/sources.ts");
     const source = isMicrophone ? await openMicrophone(stopping.signal) : readPipe(host.stdin, flags.sampleRate);
-    if (!flags.modelGiven)
-      report.note(`using ${DEFAULT_MODEL}, a small model for trying sotto; for real speech: --model turbo`);
+    if (flags.modelNote !== null) report.note(flags.modelNote);
     pipeline = await host.createPipeline(flags.model, {
       ...flags.settings,
+      ...report.downloads,
       signal: stopping.signal,
-      onProgress: (progress) => report.download(progress),
     });
     report.clear();
+    for (const warning of pipeline.warnings ?? []) report.warning(warning);
     report.note(isMicrophone ? `listening through ${source.name}; Ctrl-C ends it` : `listening to ${source.name}`);
     // A recorder ends by itself when it is told to, after the last of its samples; a pipe may stay open for ever.
     const samples = isMicrophone ? source.samples : until(source.samples, stopping.signal);
