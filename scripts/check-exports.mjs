@@ -15,6 +15,7 @@ import { formatMessage } from "publint/utils";
 export const INTERNAL = new Map([
   ["cli", "it is the program in package.json's bin"],
   ["onnx", "how graphs are written is the cpu engine's own affair"],
+  ["options", "how options are checked shows in the errors of those that have them"],
   ["pipeline", "it is what the main entry point offers"],
   ["tensor", "a tensor is a plain { data, dims }, and its type comes with what takes or gives one"],
 ]);
