@@ -5,7 +5,8 @@
 
 import { fileURLToPath } from "node:url";
 
-import { InputError, UnsupportedAudioError, assertKnownOptions } from "../errors.ts";
+import { InputError, UnsupportedAudioError } from "../errors.ts";
+import { abortSignal, assertOptions, flag, number, type OptionKind } from "../options/index.ts";
 import { abortable } from "./abortable.ts";
 import type { AudioInput, AudioStream, LoadAudioOptions } from "./audio-input.ts";
 import { ByteSource, describe, emptyError, iterateStream, oneChunk, openFile, toBytes } from "./byte-source.ts";
@@ -25,7 +26,17 @@ import { sniff, SNIFF_BYTES } from "./sniff.ts";
 import { parseWavHeader, readWav, type WavHeader } from "./wav.ts";
 import { WarningList } from "./warnings.ts";
 
-const OPTION_NAMES = ["signal", "allowPrivateAddresses", "maxBytes", "timeoutMs", "maxSeconds"] as const;
+/** The longest that a timer can wait. */
+const MAX_TIMER_MS = 2 ** 31 - 1;
+
+/** All options, and the values that each takes. */
+export const AUDIO_OPTIONS = {
+  signal: abortSignal,
+  allowPrivateAddresses: flag,
+  maxBytes: number({ above: 0 }),
+  timeoutMs: number({ above: 0, to: MAX_TIMER_MS }),
+  maxSeconds: number({ above: 0 }),
+} as const satisfies Readonly<Record<keyof LoadAudioOptions, OptionKind>>;
 
 /** A WAV whose samples begin later than this is left to the other decoders: some recorders put pictures first. */
 const MAX_WAV_HEADER_BYTES = 2 ** 20;
@@ -75,7 +86,7 @@ export async function openAudioWith(
   input: AudioInput,
   options: LoadAudioOptions,
 ): Promise<AudioStream> {
-  assertKnownOptions("openAudio", options, OPTION_NAMES);
+  assertOptions("openAudio", options, AUDIO_OPTIONS);
   const { signal, maxBytes = DEFAULT_MAX_BYTES, maxSeconds = DEFAULT_MAX_STREAM_SECONDS } = options;
   signal?.throwIfAborted();
   const warnings = new WarningList();

@@ -12,6 +12,6 @@ export type {
   RankRequest,
 } from "./engine.ts";
 export { applyTokenRules, argmax, logSumExp, type TimestampRules, type TokenRules } from "./token-rules.ts";
-export { createCpuEngine, fastestDType, type CpuEngineOptions } from "./cpu.ts";
+export { createCpuEngine, fastestDType, THREAD_OPTIONS, usesNativeKernels, type CpuEngineOptions } from "./cpu.ts";
 export { createCudaEngine, listGpus, type CudaEngineOptions, type GpuInfo } from "./cuda/index.ts";
 export { createReferenceEngine } from "./reference/index.ts";
