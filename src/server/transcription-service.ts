@@ -6,6 +6,7 @@ import { rm } from "node:fs/promises";
 import { basename } from "node:path";
 import { performance } from "node:perf_hooks";
 import { InputError, OptionError, quote, UnsupportedAudioError } from "../errors.ts";
+import { isLocalModel } from "../hub/index.ts";
 import { windowFrames } from "../model/index.ts";
 import { WhisperPipeline, type TranscribeOptions } from "../pipeline/index.ts";
 import type { SchedulerCounters } from "../scheduling/index.ts";
@@ -115,7 +116,7 @@ export class PipelineService implements TranscriptionService {
           dtype: config.dtype,
           offline: config.offline,
           ...(config.threads > 0 && { threads: config.threads }),
-          ...(config.modelDir !== undefined && { cacheDir: config.modelDir }),
+          ...(config.modelDir !== undefined && !(await isLocalModel(name)) && { cacheDir: config.modelDir }),
           ...(signal !== undefined && { signal }),
         });
         const model = {
@@ -320,9 +321,9 @@ export class PipelineService implements TranscriptionService {
     const file = input instanceof URL ? null : input;
     const model = this.#model(job.model);
     try {
+      const own = options.algorithm === "sequential" ? options : { ...options, batchSize: this.#batchSize(model) };
       const given: TranscribeOptions = {
-        ...options,
-        ...(options.algorithm !== "sequential" && { batchSize: this.#batchSize(model) }),
+        ...(own as TranscribeOptions),
         maxBytes: this.#config.maxUploadBytes,
         maxSeconds: this.#config.maxSeconds,
         allowPrivateAddresses: this.#config.allowPrivateAddresses,

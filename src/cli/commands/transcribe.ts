@@ -55,8 +55,8 @@ function assertDestinationFits({ destination }: TranscribeFlags, items: readonly
 /** What became of one recording. */
 interface Outcome {
   readonly index: number;
-  readonly transcript?: Transcript;
-  readonly error?: Error;
+  readonly transcript?: Transcript | undefined;
+  readonly error?: Error | undefined;
 }
 
 /** One run over recordings: loads, transcribes, writes each as it is finished, and counts. */
