@@ -21,10 +21,11 @@ import ts from "typescript";
  *   (they run there), and no module of Node; of a folder that is not portable only types, and the files named
  */
 
-/** The folders, lowest first. `tensor`, errors.ts and worker-url.ts are open to all. @type {readonly Folder[]} */
+/** The folders, lowest first. `tensor`, `options`, errors.ts and worker-url.ts are open to all. @type {readonly Folder[]} */
 export const FOLDERS = [
   { name: "tensor", imports: [], portable: [] },
   { name: "schemas", imports: [], portable: ["zod"] },
+  { name: "options", imports: [], portable: [] },
 
   { name: "files", imports: [] },
   { name: "network", imports: [] },
@@ -122,6 +123,7 @@ export const INTERFACES = [
 ];
 
 const OPEN_TO_ALL = ["errors.ts", "worker-url.ts"];
+const OPEN_FOLDERS = ["tensor", "options"];
 const PACKAGE = "sotto";
 
 /**
@@ -193,7 +195,7 @@ function faultOfImport(from, { specifier, kind }) {
   }
   const who = folder?.name ?? from;
   if (granted.includes(`type ${target}`)) return `${who} may import ${target} only with \`import type\``;
-  return `${who} may not import "${to}", only ${["tensor", ...granted.filter((name) => name !== "tensor"), ...OPEN_TO_ALL].join(", ")}`;
+  return `${who} may not import "${to}", only ${[...OPEN_FOLDERS, ...granted.filter((name) => !OPEN_FOLDERS.includes(name)), ...OPEN_TO_ALL].join(", ")}`;
 }
 
 /** @param {string} from @param {Folder | undefined} folder @param {string} specifier */
@@ -221,7 +223,7 @@ function faultOfWorker(from, { specifier }) {
 
 /** @param {string} from @param {Folder | undefined} folder undefined for src/index.ts */
 function grantsOf(from, folder) {
-  if (folder !== undefined) return folder.name === "tensor" ? [] : ["tensor", ...folder.imports];
+  if (folder !== undefined) return OPEN_FOLDERS.includes(folder.name) ? [] : [...OPEN_FOLDERS, ...folder.imports];
   return FOLDERS.map(({ name }) => name).filter((name) => name !== "cli");
 }
 

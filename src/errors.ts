@@ -147,8 +147,42 @@ export class OptionError extends RangeError {
 
 /** Quotes a value of any kind for a message, cut to a readable length. */
 export function quote(value: unknown): string {
-  const text = typeof value === "string" ? value : (JSON.stringify(value) ?? String(value));
-  return `"${text.length > 80 ? `${text.slice(0, 77)}...` : text}"`;
+  return `"${cut(describeValue(value))}"`;
+}
+
+/** A value as a program would write it: only strings are in quotes, so that "8" is not taken for 8. */
+export function literal(value: unknown): string {
+  return typeof value === "string" ? quote(value) : cut(describeValue(value));
+}
+
+function cut(text: string): string {
+  return text.length > 80 ? `${text.slice(0, 77)}...` : text;
+}
+
+function describeValue(value: unknown): string {
+  if (typeof value === "string") return value;
+  if (typeof value === "function") return value.name === "" ? "a function" : `function ${value.name}`;
+  if (typeof value !== "object" || value === null) return String(value); // JSON has no NaN, no Infinity and no bigint
+  // A recording's samples, or an object with a cycle, would not end.
+  if (!isPlain(value)) return className(value);
+  try {
+    return JSON.stringify(value, (_key, inner: unknown) => {
+      if (typeof inner === "number" && !Number.isFinite(inner)) return String(inner);
+      return ArrayBuffer.isView(inner) ? className(inner) : inner;
+    });
+  } catch {
+    return Array.isArray(value) ? "an array" : "an object";
+  }
+}
+
+function className(value: object): string {
+  const { constructor } = value as { constructor?: { name?: unknown } };
+  return `a value of class ${String(constructor?.name)}`;
+}
+
+function isPlain(value: object): boolean {
+  const prototype: unknown = Object.getPrototypeOf(value);
+  return Array.isArray(value) || prototype === Object.prototype || prototype === null;
 }
 
 /**
@@ -199,10 +233,13 @@ export function assertOneOf<T extends string>(
 
 /** Throws an OptionError that lists the accepted names, if `options` has a key that is not among them. */
 export function assertKnownOptions(where: string, options: object, accepted: readonly string[]): void {
+  const names = [...new Set(accepted)];
   for (const key of Object.keys(options)) {
-    if (!accepted.includes(key)) {
-      throw new OptionError(key, `Unknown option "${key}" of ${where}, expected one of ${accepted.join(", ")}`);
-    }
+    if (names.includes(key)) continue;
+    const similar = nearest(key, names);
+    throw new OptionError(key, `Unknown option "${key}" of ${where}, expected one of ${names.join(", ")}`, {
+      ...(similar !== undefined && { hint: `did you mean ${similar}?` }),
+    });
   }
 }
 

@@ -5,7 +5,8 @@
 
 import { fileURLToPath } from "node:url";
 
-import { InputError, OptionError, UnsupportedAudioError, assertKnownOptions, quote } from "../errors.ts";
+import { InputError, OptionError, UnsupportedAudioError, quote } from "../errors.ts";
+import { abortSignal, assertOptions, flag, number, whole, type OptionKind } from "../options/index.ts";
 import { abortable } from "./abortable.ts";
 import type { AudioGap, AudioInput, AudioStream, LoadAudioOptions } from "./audio-input.ts";
 import { ByteSource, describe, emptyError, iterateStream, oneChunk, openFile, toBytes } from "./byte-source.ts";
@@ -27,10 +28,21 @@ import { noSuchTrack } from "./tracks.ts";
 import { parseWavHeader, readWav, type WavHeader } from "./wav.ts";
 import { WarningList } from "./warnings.ts";
 
-const OPTION_NAMES = [
-  ...["signal", "allowPrivateAddresses", "proxyLookup", "maxBytes", "timeoutMs", "downloadTimeoutMs"],
-  ...["minBytesPerSecond", "audioTrack", "maxSeconds"],
-] as const;
+/** The longest that a timer can wait. */
+const MAX_TIMER_MS = 2 ** 31 - 1;
+
+/** All options, and the values that each takes. */
+export const AUDIO_OPTIONS = {
+  signal: abortSignal,
+  allowPrivateAddresses: flag,
+  proxyLookup: flag,
+  maxBytes: number({ above: 0 }),
+  timeoutMs: number({ above: 0, to: MAX_TIMER_MS }),
+  downloadTimeoutMs: number({ above: 0 }),
+  minBytesPerSecond: number({ from: 0 }),
+  audioTrack: whole(1),
+  maxSeconds: number({ above: 0 }),
+} as const satisfies Readonly<Record<keyof LoadAudioOptions, OptionKind>>;
 
 /** A WAV whose samples begin later than this is left to the other decoders: some recorders put pictures first. */
 const MAX_WAV_HEADER_BYTES = 2 ** 20;
@@ -81,7 +93,7 @@ export async function openAudioWith(
   input: AudioInput,
   options: LoadAudioOptions,
 ): Promise<AudioStream> {
-  assertKnownOptions("openAudio", options, OPTION_NAMES);
+  assertOptions("openAudio", options, AUDIO_OPTIONS);
   const { signal, maxBytes = DEFAULT_MAX_BYTES, maxSeconds = DEFAULT_MAX_STREAM_SECONDS } = options;
   assertTrack(options.audioTrack);
   signal?.throwIfAborted();

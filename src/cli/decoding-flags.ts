@@ -8,12 +8,23 @@ import { createReadStream } from "node:fs";
 import { buffer } from "node:stream/consumers";
 import type { Command } from "commander";
 import { OptionError, quote } from "../errors.ts";
-import type { Algorithm, SequentialTranscribeOptions } from "../index.ts";
+import type { Algorithm } from "../index.ts";
+import type { SequentialOptions } from "../transcription/index.ts";
 import { conflict, missing, orNone, parseBoolean, parseNumber, parseWhole, type ValueReader } from "./arguments.ts";
 import { systemReason } from "./system-reason.ts";
 
 /** Where no flag says otherwise: openai/whisper's command line searches with beams and samples, its library does not (facts 2.1). */
-export const SEQUENTIAL_DEFAULTS: DecodingSettings = { beamSize: 5, bestOf: 5 };
+const SEQUENTIAL_DEFAULTS = { beamSize: 5, bestOf: 5 };
+
+/** Those of them that have an effect: beams are for temperature 0, and samples for others. */
+export function sequentialDefaults({ temperature = [0, 1] }: DecodingSettings): DecodingSettings {
+  const temperatures = typeof temperature === "number" ? [temperature] : temperature;
+  const { beamSize, bestOf } = SEQUENTIAL_DEFAULTS;
+  return {
+    ...(temperatures.includes(0) && { beamSize }),
+    ...(temperatures.some((one) => one > 0) && { bestOf }),
+  };
+}
 
 /** The library's limits, so that what is beyond them is told before a model is loaded. */
 const MAX_ROWS = 128;
@@ -36,8 +47,8 @@ const MAX_PHRASES_BYTES = 100 * MAX_PHRASES;
 
 /** The algorithm's options, as far as they have a flag in the table. */
 type Options = Omit<
-  SequentialTranscribeOptions,
-  "algorithm" | "task" | "language" | "languagePerWindow" | "returnTimestamps" | "signal" | "onProgress" | "onSegment"
+  SequentialOptions,
+  "task" | "language" | "languagePerWindow" | "signal" | "onProgress" | "onSegment"
 >;
 export type DecodingSettings = { -readonly [K in keyof Options]: Options[K] };
 
@@ -314,6 +325,7 @@ export async function readDecodingFlags(command: Command): Promise<ReadDecoding>
   const warnings: string[] = [];
   if (settings.hotwords !== undefined && settings.prefix !== undefined) {
     warnings.push("--hotwords has no effect with --prefix");
+    delete settings.hotwords;
   }
   return { settings, sequentialOnly, warnings };
 }
@@ -371,7 +383,7 @@ function readTemperatures(command: Command): Options["temperature"] {
 
 /** Rules between flags (facts 2.4.2), but for those that the ladder of temperatures settles. */
 function assertConsistent(settings: DecodingSettings): void {
-  const { beamSize = SEQUENTIAL_DEFAULTS.beamSize ?? null, patience } = settings;
+  const { beamSize = SEQUENTIAL_DEFAULTS.beamSize, patience } = settings;
   if (patience !== undefined && patience !== null) {
     if (beamSize === null) conflict("--patience", "--beam_size None");
     if (beamSize * patience <= 0.5) {

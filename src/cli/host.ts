@@ -67,7 +67,11 @@ interface ChunkedSettings
 }
 
 interface SequentialSettings
-  extends Omit<SequentialTranscribeOptions, keyof StatedSettings | keyof TranscriptionEvents>, StatedSettings {}
+  extends
+    Omit<SequentialTranscribeOptions, "algorithm" | keyof StatedSettings | keyof TranscriptionEvents>,
+    StatedSettings {
+  readonly algorithm: "sequential";
+}
 
 /** `index` says of which input, where there are several. */
 interface TranscriptionEvents {
@@ -96,7 +100,11 @@ export interface CliPipeline {
   transcribeMany(
     inputs: CliInput[],
     options: TranscriptionSettings,
-  ): AsyncIterable<{ readonly index: number; readonly transcript?: Transcript; readonly error?: Error }>;
+  ): AsyncIterable<{
+    readonly index: number;
+    readonly transcript?: Transcript | undefined;
+    readonly error?: Error | undefined;
+  }>;
   dispose(): Promise<void>;
 }
 

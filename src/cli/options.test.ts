@@ -26,7 +26,7 @@ describe("the command line", () => {
   it("loads no engine, no audio and no model for its help and for flags that are wrong", () => {
     const { files, packages } = loadedBy("cli/main.ts");
     expect(files).toContain("cli/options.ts");
-    const others = [...files].filter((name) => !/^(cli|outputs|tensor)\//.test(name));
+    const others = [...files].filter((name) => !/^(cli|options|outputs|tensor)\//.test(name));
     expect(others.sort()).toEqual(["errors.ts", "pipeline/choices.ts", "server/config-fields.ts", "tokenizer/task.ts"]);
     expect([...packages].filter((name) => !name.startsWith("node:")).sort()).toEqual(["commander", "picocolors"]);
     // What the walk sees where an engine is loaded.

@@ -22,7 +22,7 @@ import {
   chooseAlgorithm,
   DECODING_BOOLEANS,
   readDecodingFlags,
-  SEQUENTIAL_DEFAULTS,
+  sequentialDefaults,
 } from "./decoding-flags.ts";
 import type { PipelineSettings, TranscriptionSettings } from "./host.ts";
 import { addSubtitleFlags, readSubtitleFlags, SUBTITLE_BOOLEANS } from "./subtitle-flags.ts";
@@ -204,7 +204,11 @@ export async function readTranscribeFlags(command: Command): Promise<TranscribeF
   if (languagePerWindow && spoken !== undefined) conflict(`--${perWindow[0]}`, "--language");
   const isEnglishOnly = model.endsWith(".en") && spoken !== undefined && spoken !== "en";
   const language = isEnglishOnly ? "en" : spoken;
-  const returnTimestamps = flag("return_timestamps");
+  const withoutTimestamps = flag("without_timestamps");
+  if (withoutTimestamps && chosen("return_timestamps") && flag("return_timestamps")) {
+    conflict("--without_timestamps True", "--return_timestamps True");
+  }
+  const returnTimestamps = flag("return_timestamps") && !withoutTimestamps;
   const threads =
     orNone((option, word) => parseWhole(option, word, 0, MAX_THREADS))("--threads", text("threads") ?? "0") ?? 0;
   const batchSize = text("batch_size");
@@ -216,9 +220,6 @@ export async function readTranscribeFlags(command: Command): Promise<TranscribeF
   const chunkedOnly = CHUNKED_ONLY.filter(chosen).map((name) => `--${name}`);
   const { algorithm, note } = chooseAlgorithm(asked, decoding.sequentialOnly, chunkedOnly);
   const { subtitles, warnings } = readSubtitleFlags(command, decoding.settings.wordTimestamps === true);
-  if (flag("without_timestamps") && chosen("return_timestamps") && returnTimestamps) {
-    conflict("--without_timestamps True", "--return_timestamps True");
-  }
 
   const destination = readDestination(
     given["output_format"] as string[] | undefined,
@@ -227,7 +228,8 @@ export async function readTranscribeFlags(command: Command): Promise<TranscribeF
   );
   const timed = formatsOf(destination).filter((format) => !UNTIMED_FORMATS.includes(format));
   if (!returnTimestamps && timed.length > 0) {
-    throw new OptionError("return_timestamps", `Cannot write ${timed.join(", ")} with --return_timestamps False`, {
+    const reason = withoutTimestamps ? "--without_timestamps True" : "--return_timestamps False";
+    throw new OptionError("return_timestamps", `Cannot write ${timed.join(", ")} with ${reason}`, {
       hint: "without times there are txt and json: --output_format txt,json",
     });
   }
@@ -252,10 +254,10 @@ export async function readTranscribeFlags(command: Command): Promise<TranscribeF
       ...(cacheDir !== undefined && { cacheDir }),
       ...(flag("offline") && { offline: true }),
     },
-    transcription:
-      algorithm === "sequential"
-        ? { ...common, ...SEQUENTIAL_DEFAULTS, ...decoding.settings, algorithm }
-        : { ...common, ...decoding.settings, ...windows, algorithm },
+    // Settings have nothing that the algorithm lacks: chooseAlgorithm has seen to it.
+    transcription: (algorithm === "sequential"
+      ? { ...common, ...sequentialDefaults(decoding.settings), ...decoding.settings, algorithm }
+      : { ...common, ...decoding.settings, ...windows, algorithm }) as TranscriptionSettings,
     destination,
     subtitles,
     notes: [modelNote, note].filter((one) => one !== null),

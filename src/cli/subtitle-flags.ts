@@ -44,9 +44,11 @@ export function readSubtitleFlags(
   const warnings: string[] = [];
   if (maxLineCount !== undefined && maxLineWidth === undefined) {
     warnings.push("--max_line_count has no effect without --max_line_width");
+    delete subtitles.maxLineCount;
   }
   if (maxWordsPerLine !== undefined && maxLineWidth !== undefined) {
     warnings.push("--max_words_per_line has no effect with --max_line_width");
+    if (maxLineCount !== undefined) delete subtitles.maxWordsPerLine;
   }
   return { subtitles, warnings };
 }

@@ -4,6 +4,8 @@ export { decode, decodeGreedy } from "./greedy.ts";
 export { detectLanguage, type LanguageDetection } from "./language.ts";
 export {
   resolveDecoding,
+  DECODING_OPTIONS,
+  decodingWarnings,
   resolveLanguage,
   tokenRules,
   type DecodingDefaults,
@@ -19,5 +21,6 @@ export {
   resolveSearch,
   searchAtTemperature,
   SEARCH_OPTIONS,
+  unusedSearchOptions,
   type SearchOptions,
 } from "./search-options.ts";

@@ -4,7 +4,8 @@
  */
 import { availableParallelism } from "node:os";
 
-import { assertOneOf, EngineUnavailableError, OptionError } from "../errors.ts";
+import { assertOneOf, EngineUnavailableError } from "../errors.ts";
+import { assertOption, whole, type OptionKind } from "../options/index.ts";
 import type { ModelDimensions, ParameterSource } from "../model/index.ts";
 import type { Engine } from "./engine.ts";
 import { createNativeEngine, loadKernels } from "./native/index.ts";
@@ -30,10 +31,11 @@ export interface CpuEngineOptions {
 /** Most cores that an option may ask for: a typing error should not start ten thousand threads. */
 const MAX_THREADS = 1024;
 
-function positiveInteger(option: string, value: number): number {
-  if (Number.isInteger(value) && value >= 1 && value <= MAX_THREADS) return value;
-  throw new OptionError(option, `Option "${option}" is ${value}, expected an integer from 1 to ${MAX_THREADS}`);
-}
+/** The options that only this engine has, and the values that each takes. */
+export const THREAD_OPTIONS = {
+  threads: whole(1, MAX_THREADS),
+  workers: whole(1, MAX_THREADS),
+} as const satisfies Readonly<Partial<Record<keyof CpuEngineOptions, OptionKind>>>;
 
 /** What computes on the CPU of this machine, all of it loaded to be sure. */
 export interface CpuInfo {
@@ -79,8 +81,12 @@ const INT8_FROM_WIDTH = 256;
 
 /** The numbers in which a model is fastest on this machine. */
 export function fastestDType({ nTextState }: ModelDimensions): "float32" | "int8" {
-  const hasKernels = process.env["SOTTO_KERNELS"] !== "onnxruntime" && "kernels" in loadKernels();
-  return hasKernels || nTextState >= INT8_FROM_WIDTH ? "int8" : "float32";
+  return usesNativeKernels("int8") || nTextState >= INT8_FROM_WIDTH ? "int8" : "float32";
+}
+
+/** Whether kernels of our own compute in these numbers on this machine, where nothing else is asked for. */
+export function usesNativeKernels(dtype: "float32" | "int8"): boolean {
+  return dtype === "int8" && process.env["SOTTO_KERNELS"] !== "onnxruntime" && "kernels" in loadKernels();
 }
 
 /**
@@ -92,8 +98,9 @@ export function fastestDType({ nTextState }: ModelDimensions): "float32" | "int8
 export async function createCpuEngine(parameters: ParameterSource, options: CpuEngineOptions = {}): Promise<Engine> {
   const { nTextState, nTextHead, nAudioState, nAudioHead } = parameters.dimensions;
   const dtype = options.dtype ?? "int8";
-  const threads = positiveInteger("threads", options.threads ?? availableParallelism());
-  const workers = options.workers === undefined ? null : positiveInteger("workers", options.workers);
+  const { threads = availableParallelism(), workers = null } = options;
+  assertOption("threads", threads, THREAD_OPTIONS.threads);
+  assertOption("workers", options.workers, THREAD_OPTIONS.workers);
   const wanted = options.kernels ?? process.env["SOTTO_KERNELS"] ?? "auto";
   assertOneOf("kernels", wanted, KERNELS);
   if (nTextState !== 64 * nTextHead || nAudioState !== 64 * nAudioHead) {

@@ -1,4 +1,4 @@
-export { mayBeModel, modelNames, resolveModel } from "./resolve-model.ts";
+export { isLocalModel, mayBeModel, modelNames, resolveModel, unusedHubOptions } from "./resolve-model.ts";
 export { cachedModels, type CachedModel } from "./cache.ts";
 export {
   isCheckpointFile,
@@ -9,5 +9,5 @@ export {
   type ModelPart,
 } from "./checkpoint-files.ts";
 export { bundledModelFolder, findModel, MODELS, nameOfRepository, type KnownModel } from "./models.ts";
-export { cacheFolder } from "./settings.ts";
+export { cacheFolder, HUB_OPTIONS } from "./settings.ts";
 export type { DownloadProgress, HubOptions, ModelDownload } from "./settings.ts";

@@ -6,7 +6,8 @@
  */
 import { readFile, stat } from "node:fs/promises";
 import { isAbsolute, join, resolve } from "node:path";
-import { HubError, nearest, quote } from "../errors.ts";
+import { HubError, nearest, OptionError, quote } from "../errors.ts";
+import { assertOptions } from "../options/index.ts";
 import { cachedModels, isCommit, ModelCache } from "./cache.ts";
 import {
   CONFIG,
@@ -27,6 +28,7 @@ import { bundledModelFolder, findModel, MODELS, nameOfRepository } from "./model
 import {
   defaultSystem,
   expandHome,
+  HUB_OPTIONS,
   readSettings,
   type HubOptions,
   type HubSettings,
@@ -63,12 +65,15 @@ export async function resolveModelWith(
   options: HubOptions = {},
   part: ModelPart = "checkpoint",
 ): Promise<string> {
+  assertOptions("a model", options, HUB_OPTIONS);
+  const local = await localFolder(model, system);
+  if (local !== undefined) {
+    assertLocalOptions(model, options);
+    return local;
+  }
   const known = findModel(model);
-  if (known?.repository === null) return bundledModelFolder();
-  if (known !== undefined) return resolveRepository(await readSettings(options, system), known.repository, part);
+  if (known?.repository != null) return resolveRepository(await readSettings(options, system), known.repository, part);
 
-  const path = resolve(expandHome(model, system));
-  if (model !== "" && (await exists(path))) return path;
   if (looksLikePath(model)) throw new HubError(model, "no such folder or file");
   if (isHubId(model)) {
     return resolveRepository(await readSettings(options, system), model, part);
@@ -93,6 +98,44 @@ export async function mayBeModel(model: string, system: HubSystem = defaultSyste
 /** The hub's rule for ids; `--` separates owner and name in the cache. */
 function isHubId(model: string): boolean {
   return /^[A-Za-z0-9][\w.-]{0,95}\/[A-Za-z0-9_][\w.-]{0,95}$/.test(model) && !/\.\.|--/.test(model);
+}
+
+/**
+ * Options that say how a model is downloaded, given for one that is not: for warnings.
+ *
+ * @returns `"cacheDir" has no effect: ...`
+ */
+export async function unusedHubOptions(model: string, options: HubOptions): Promise<string[]> {
+  if (!(await isLocalModel(model))) return [];
+  return (["cacheDir", "token", "endpoint"] as const)
+    .filter((name) => options[name] !== undefined)
+    .map((name) => `"${name}" has no effect: the model ${quote(model)} is a local one, and nothing is downloaded`);
+}
+
+/** Whether a model is never downloaded: the bundled one, or a path that exists. */
+export async function isLocalModel(model: string): Promise<boolean> {
+  return (await localFolder(model, defaultSystem)) !== undefined;
+}
+
+/** The folder of a model that is on this machine and no download: the bundled one, or a path that exists. */
+async function localFolder(model: string, system: HubSystem): Promise<string | undefined> {
+  const known = findModel(model);
+  if (known !== undefined) return known.repository === null ? bundledModelFolder() : undefined;
+  const path = resolve(expandHome(model, system));
+  return model !== "" && (await exists(path)) ? path : undefined;
+}
+
+/** @throws {OptionError} for options that ask of a local model what it cannot do */
+function assertLocalOptions(model: string, { revision, forceDownload }: HubOptions): void {
+  if (revision !== undefined) {
+    throw new OptionError(
+      "revision",
+      `Cannot load revision ${quote(revision)} of ${quote(model)}: a local model has none`,
+    );
+  }
+  if (forceDownload === true) {
+    throw new OptionError("forceDownload", `Cannot download ${quote(model)} again: it is a local model`);
+  }
 }
 
 function looksLikePath(model: string): boolean {

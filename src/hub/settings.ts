@@ -7,6 +7,7 @@ import { homedir } from "node:os";
 import { join, resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { OptionError, quote } from "../errors.ts";
+import { abortSignal, callback, flag, nonEmptyText, number, text, type OptionKind } from "../options/index.ts";
 
 /** Bytes of one file that are on disk by now. */
 export interface DownloadProgress {
@@ -47,6 +48,20 @@ export interface HubOptions {
   /** Longest time without a byte from the server, in ms; default 30,000. */
   timeoutMs?: number;
 }
+
+/** All options, and the values that each takes. */
+export const HUB_OPTIONS = {
+  cacheDir: nonEmptyText,
+  token: text,
+  endpoint: nonEmptyText,
+  revision: nonEmptyText,
+  offline: flag,
+  forceDownload: flag,
+  signal: abortSignal,
+  onDownload: callback,
+  onProgress: callback,
+  timeoutMs: number({ above: 0, to: 2 ** 31 - 1 }), // the longest that a timer can wait
+} as const satisfies Readonly<Record<keyof HubOptions, OptionKind>>;
 
 /** What the folder needs of the system: tests replace it, to fill disks, refuse links and let time pass. */
 export interface HubSystem {
@@ -96,7 +111,7 @@ export async function readSettings(options: HubOptions, system: HubSystem): Prom
     signal: options.signal,
     onDownload: options.onDownload ?? (() => undefined),
     onProgress: options.onProgress ?? (() => undefined),
-    timeoutMs: checkTimeout(options.timeoutMs ?? 30_000),
+    timeoutMs: options.timeoutMs ?? 30_000,
     maxFailures: 5,
     system,
   };
@@ -159,12 +174,6 @@ function checkRevision(value: string): string {
   if (!fits)
     throw new OptionError("revision", `Unknown revision ${quote(value)}, expected a branch, a tag or a commit`);
   return value;
-}
-
-function checkTimeout(value: number): number {
-  // 2^31 - 1 ms is the longest that a timer can wait.
-  if (value > 0 && value < 2 ** 31) return value;
-  throw new OptionError("timeoutMs", `timeoutMs is ${value}, expected a number of milliseconds above 0`);
 }
 
 const nonEmpty = (value: string | undefined): string | undefined => (value === "" ? undefined : value);

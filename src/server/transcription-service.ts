@@ -9,7 +9,7 @@ import { basename, join } from "node:path";
 import { performance } from "node:perf_hooks";
 import { downloadFile } from "../audio/download.ts";
 import { hintFor, InputError, OptionError, quote, UnsupportedAudioError } from "../errors.ts";
-import type { DownloadProgress, ModelDownload } from "../hub/index.ts";
+import { isLocalModel, type DownloadProgress, type ModelDownload } from "../hub/index.ts";
 import { windowFrames } from "../model/index.ts";
 import { WhisperPipeline, type TranscribeOptions } from "../pipeline/index.ts";
 import type { SchedulerCounters } from "../scheduling/index.ts";
@@ -154,7 +154,7 @@ export class PipelineService implements TranscriptionService {
           dtype: config.dtype,
           offline: config.offline,
           ...(config.threads > 0 && { threads: config.threads }),
-          ...(config.modelDir !== undefined && { cacheDir: config.modelDir }),
+          ...(config.modelDir !== undefined && !(await isLocalModel(name)) && { cacheDir: config.modelDir }),
           ...(signal !== undefined && { signal }),
           ...(observer?.onDownload !== undefined && { onDownload: observer.onDownload }),
           ...(observer?.onDownloadProgress !== undefined && { onProgress: observer.onDownloadProgress }),
@@ -431,9 +431,9 @@ export class PipelineService implements TranscriptionService {
     const file = this.#fileOf(job) as NamedFile;
     const model = this.#model(job.model);
     try {
+      const own = options.algorithm === "sequential" ? options : { ...options, batchSize: this.#batchSize(model) };
       const given: TranscribeOptions = {
-        ...options,
-        ...(options.algorithm !== "sequential" && { batchSize: this.#batchSize(model) }),
+        ...(own as TranscribeOptions),
         maxSeconds: this.#config.maxSeconds,
         signal: job.signal,
         onProgress: ({ processedSeconds, totalSeconds }) => job.progress(processedSeconds, totalSeconds),

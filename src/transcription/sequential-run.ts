@@ -120,6 +120,7 @@ export class SequentialRun {
         ...found,
         duration,
         segments: this.#segments,
+        hasTimestamps: this.#options.decoding.timestamps,
         warnings: [...this.#options.warnings, ...warnings, ...this.#ownWarnings()],
       };
     } finally {

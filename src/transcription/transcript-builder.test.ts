@@ -42,6 +42,7 @@ describe("TranscriptBuilder", () => {
       language: "en",
       languageProbability: 0.9,
       duration: 40,
+      hasTimestamps: true,
       segments: [
         {
           id: 0,

@@ -75,6 +75,7 @@ export class TranscriptBuilder {
       text: this.#segments.map((segment) => segment.text).join(""),
       ...about,
       segments: this.#segments,
+      hasTimestamps: returnTimestamps,
       ...(returnTimestamps || returnLanguage ? { chunks: this.#chunks } : {}),
       warnings: [...about.warnings, ...this.#ownWarnings()],
     };

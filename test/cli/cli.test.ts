@@ -300,6 +300,7 @@ describe("wrong usage is told before a model is loaded, with exit code 2", () =>
     ["--output talk", 'Cannot tell the format of "talk"'],
     ["--output talk.doc", 'Unknown output format "doc", expected one of txt'],
     ["-f srt --return_timestamps False", "Cannot write srt with --return_timestamps False"],
+    ["-f srt --without_timestamps True", "Cannot write srt with --without_timestamps True"],
     ["--model", 'Option "--model <name>" argument missing'],
   ])("%s", async (flags, message) => {
     const host = new FakeHost();

@@ -44,6 +44,11 @@ describe("whisper.cpp's server", () => {
     expect(verbose.segments[0].words.map(({ word }) => word).join("")).toBe(expected.segments[0].text);
   });
 
+  it("writes times into cues though no_timestamps is given", async () => {
+    const fields = { response_format: "srt", no_timestamps: "true" };
+    expect(await (await ask(fields)).text()).toBe(toSrt(expected));
+  });
+
   it("takes its fields, and cuts where offset_t and duration say", async () => {
     const fields = {
       language: "en",

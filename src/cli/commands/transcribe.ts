@@ -95,8 +95,8 @@ function chooseOutputs(
 /** What became of one recording. */
 interface Outcome {
   readonly index: number;
-  readonly transcript?: Transcript;
-  readonly error?: Error;
+  readonly transcript?: Transcript | undefined;
+  readonly error?: Error | undefined;
 }
 
 /** One run over recordings: loads, transcribes, writes each as it is finished, and counts. */

@@ -31,7 +31,6 @@ import {
   checkRows,
   checkStep,
   finiteAttention,
-  finiteGenerated,
   finiteLogits,
   finiteRanked,
 } from "../checks.ts";

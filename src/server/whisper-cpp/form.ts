@@ -116,6 +116,8 @@ export function inferenceOptions(form: InferenceForm): JobOptions {
   const detects = form.detect_language || form.language === "auto";
   const start = (form.offset_t ?? 0) / 1000;
   const length = (form.duration ?? 0) / 1000;
+  // Cues have times in any case.
+  const isTimed = form.response_format === "srt" || form.response_format === "vtt";
   return {
     algorithm: "sequential",
     task: form.translate ? "translate" : "transcribe",
@@ -133,7 +135,7 @@ export function inferenceOptions(form: InferenceForm): JobOptions {
     ...(form.logprob_thold !== undefined && { logprobThreshold: form.logprob_thold }),
     ...(form.no_speech_thold !== undefined && { noSpeechThreshold: form.no_speech_thold }),
     ...((start > 0 || length > 0) && { clipTimestamps: length > 0 ? [start, start + length] : [start] }),
-    ...(needsWords(form) ? { wordTimestamps: true } : form.no_timestamps && { withoutTimestamps: true }),
+    ...(needsWords(form) ? { wordTimestamps: true } : form.no_timestamps && !isTimed && { withoutTimestamps: true }),
   };
 }
 
