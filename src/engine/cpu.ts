@@ -45,9 +45,16 @@ export interface CpuInfo {
   readonly reason: string | null;
 }
 
+/** What $SOTTO_KERNELS asks for; empty is as good as unset. @throws {OptionError} for anything else */
+function askedKernels(): (typeof KERNELS)[number] {
+  const asked = process.env["SOTTO_KERNELS"] || "auto";
+  assertOneOf("SOTTO_KERNELS", asked, KERNELS);
+  return asked;
+}
+
 /** Loads the kernels, and onnxruntime where they are not for this machine. */
 export async function probeCpu(): Promise<CpuInfo> {
-  const native = process.env["SOTTO_KERNELS"] === "onnxruntime" ? null : loadKernels();
+  const native = askedKernels() === "onnxruntime" ? null : loadKernels();
   const { loadRuntime } = await import("./onnxruntime/index.ts");
   let fault: string | null = null;
   try {
@@ -86,7 +93,7 @@ export function fastestDType({ nTextState }: ModelDimensions): "float32" | "int8
 
 /** Whether kernels of our own compute in these numbers on this machine, where nothing else is asked for. */
 export function usesNativeKernels(dtype: "float32" | "int8"): boolean {
-  return dtype === "int8" && process.env["SOTTO_KERNELS"] !== "onnxruntime" && "kernels" in loadKernels();
+  return dtype === "int8" && askedKernels() !== "onnxruntime" && "kernels" in loadKernels();
 }
 
 /**
@@ -101,7 +108,7 @@ export async function createCpuEngine(parameters: ParameterSource, options: CpuE
   const { threads = availableParallelism(), workers = null } = options;
   assertOption("threads", threads, THREAD_OPTIONS.threads);
   assertOption("workers", options.workers, THREAD_OPTIONS.workers);
-  const wanted = options.kernels ?? process.env["SOTTO_KERNELS"] ?? "auto";
+  const wanted = options.kernels ?? askedKernels();
   assertOneOf("kernels", wanted, KERNELS);
   if (nTextState !== 64 * nTextHead || nAudioState !== 64 * nAudioHead) {
     throw new EngineUnavailableError("cpu", "the checkpoint's attention heads are not 64 wide", {
