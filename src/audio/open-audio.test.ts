@@ -270,7 +270,13 @@ describe("openAudio() refuses", () => {
       { audioTrack: 2 },
     ],
     ["a second track of WAV", () => RAMP_WAV, UnsupportedAudioError, "there is no track 2", { audioTrack: 2 }],
-    ["a track 0", () => RAMP, OptionError, 'audio track "0", expected a whole number of at least 1', { audioTrack: 0 }],
+    [
+      "a track 0",
+      () => RAMP,
+      OptionError,
+      "Cannot use 0 as audioTrack, expected a whole number, 1 or more",
+      { audioTrack: 0 },
+    ],
     [
       "one number of stride",
       () => ({ array: RAMP, samplingRate: 16000, stride: [1] as never }),

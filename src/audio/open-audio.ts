@@ -95,7 +95,6 @@ export async function openAudioWith(
 ): Promise<AudioStream> {
   assertOptions("openAudio", options, AUDIO_OPTIONS);
   const { signal, maxBytes = DEFAULT_MAX_BYTES, maxSeconds = DEFAULT_MAX_STREAM_SECONDS } = options;
-  assertTrack(options.audioTrack);
   signal?.throwIfAborted();
   const warnings = new WarningList();
   const gaps: AudioGap[] = [];
@@ -160,11 +159,6 @@ function openInput(input: AudioInput, context: Context): Promise<Opened> {
   throw wrongType(input);
 }
 
-function assertTrack(track: number | undefined): void {
-  if (track === undefined || (Number.isInteger(track) && track >= 1)) return;
-  throw new OptionError("audioTrack", `Cannot read audio track ${quote(track)}, expected a whole number of at least 1`);
-}
-
 /** Of what has one track: samples, and WAV. */
 function assertOnlyTrack(name: string, { audioTrack = 1 }: LoadAudioOptions): void {
   if (audioTrack > 1) throw new UnsupportedAudioError(name, noSuchTrack(audioTrack, 1));
@@ -214,18 +208,10 @@ async function openUrl(url: URL, context: Context): Promise<Opened> {
   } = context.options;
   const { signal, maxBytes } = context;
   const patience = { timeoutMs, totalTimeoutMs, minBytesPerSecond };
-  assertAtLeast("timeoutMs", timeoutMs, 1);
-  assertAtLeast("downloadTimeoutMs", totalTimeoutMs, 1);
-  assertAtLeast("minBytesPerSecond", minBytesPerSecond, 0);
   const { download } = await import("./download.ts");
   const source = await download(url, { signal, maxBytes, allowPrivateAddresses, proxyLookup, ...patience });
   // Kept on disk at once: a server does not wait while an hour is transcribed.
   return openSpooled(source, context);
-}
-
-function assertAtLeast(option: string, value: number, least: number): void {
-  if (typeof value === "number" && value >= least) return;
-  throw new OptionError(option, `Cannot use ${quote(value)} as option "${option}": expected a number from ${least}`);
 }
 
 async function openBytes(bytes: Uint8Array, context: Context, name = "audio"): Promise<Opened> {

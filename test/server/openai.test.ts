@@ -3,7 +3,7 @@ import OpenAI, { toFile } from "openai";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { WhisperPipeline, type Transcript } from "../../src/index.ts";
 import { toSrt, toVtt } from "../../src/outputs/index.ts";
-import { formOf, MODEL, sample, startTestServer, until, wavOf, type TestServer } from "./start.ts";
+import { formOf, MODEL, ownWarnings, sample, startTestServer, until, wavOf, type TestServer } from "./start.ts";
 
 describe("OpenAI's audio API, with the openai client", () => {
   let server: TestServer;
@@ -50,14 +50,14 @@ describe("OpenAI's audio API, with the openai client", () => {
       });
     const matching = warned === null ? undefined : [expect.stringMatching(`^"${warned}" has no effect: `)];
     const json = await ask();
-    expect(((await json.json()) as { warnings?: string[] }).warnings).toEqual(matching);
+    expect(ownWarnings(((await json.json()) as { warnings?: string[] }).warnings)).toEqual(matching);
     const text = await ask({ response_format: "text" });
     expect(await text.text()).toBe(`${english.text.trim()}\n`);
     for (const { headers } of [json, text])
-      expect(headers.get("warning")?.includes(warned ?? "") ?? null).toBe(warned && true);
+      expect(headers.get("warning")?.includes("has no effect") ?? false).toBe(warned !== null);
     const events = (await (await ask({ stream: "true" })).text()).split("\n\n");
     const done = events.find((event) => event.includes("transcript.text.done"))?.split("data: ")[1] ?? "{}";
-    expect((JSON.parse(done) as { warnings?: string[] }).warnings).toEqual(matching);
+    expect(ownWarnings((JSON.parse(done) as { warnings?: string[] }).warnings)).toEqual(matching);
   });
 
   it("answers text, srt and vtt as strings", async () => {

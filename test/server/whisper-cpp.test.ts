@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { WhisperPipeline, type Transcript } from "../../src/index.ts";
 import { toSrt } from "../../src/outputs/index.ts";
-import { formOf, MODEL, sample, startTestServer, type TestServer } from "./start.ts";
+import { formOf, MODEL, ownWarnings, sample, startTestServer, type TestServer } from "./start.ts";
 
 describe("whisper.cpp's server", () => {
   let server: TestServer;
@@ -25,7 +25,7 @@ describe("whisper.cpp's server", () => {
   it("answers in each format", async () => {
     const json = await ask();
     expect(json.headers.get("content-type")).toContain("application/json");
-    expect(await json.json()).toEqual({ text: lines() });
+    expect(await json.json()).toMatchObject({ text: lines() });
     expect(await (await ask({ response_format: "text" })).text()).toBe(lines());
     const srt = await ask({ response_format: "srt" });
     expect(srt.headers.get("content-type")).toContain("application/x-subrip");
@@ -94,13 +94,14 @@ describe("whisper.cpp's server", () => {
     const json = await ask({ [field]: value });
     const { text, warnings } = (await json.json()) as { text: string; warnings: string[] };
     expect(text).toBe(lines());
-    expect(warnings).toHaveLength(1);
-    expect(warnings[0]).toMatch(new RegExp(`^"${field}" has no effect: `));
-    const header = `199 sotto "${warnings[0].replaceAll('"', '\\"')}"`;
-    expect(json.headers.get("warning")).toBe(header);
+    const own = ownWarnings(warnings) ?? [];
+    expect(own).toHaveLength(1);
+    expect(own[0]).toMatch(new RegExp(`^"${field}" has no effect: `));
+    const header = `199 sotto "${own[0].replaceAll('"', '\\"')}"`;
+    expect(json.headers.get("warning")).toContain(header);
     for (const format of ["text", "srt", "vtt"]) {
       const answer = await ask({ [field]: value, response_format: format });
-      expect([answer.status, answer.headers.get("warning")]).toEqual([200, header]);
+      expect([answer.status, answer.headers.get("warning")]).toEqual([200, json.headers.get("warning")]);
       await answer.body?.cancel();
     }
     const verbose = await (await ask({ [field]: value, response_format: "verbose_json" })).json();
@@ -120,8 +121,9 @@ describe("whisper.cpp's server", () => {
       ...{ entropy_thold: "2.4", beam_size: "-1", best_of: "5", offset_n: "0" },
     };
     const answer = await ask(fields);
-    expect(answer.headers.get("warning")).toBeNull();
-    expect(await answer.json()).toEqual({ text: lines() });
+    expect(answer.headers.get("warning") ?? "").not.toContain("has no effect");
+    const { text, warnings } = (await answer.json()) as { text: string; warnings?: string[] };
+    expect([text, ownWarnings(warnings)]).toEqual([lines(), undefined]);
   });
 
   it("decodes text of low entropy again, and not text of high", async () => {

@@ -124,7 +124,7 @@ export function inferenceOptions(form: InferenceForm): JobOptions {
     temperature: ladder(form.temperature, form.temperature_inc),
     ...(!detects && { language: languageCode(form.language) }),
     ...(form.prompt !== undefined && { initialPrompt: form.prompt }),
-    ...(form.carry_initial_prompt && { carryInitialPrompt: true }),
+    ...(form.carry_initial_prompt && form.prompt !== undefined && { carryInitialPrompt: true }),
     ...(form.max_context === 0 && { conditionOnPreviousText: false }),
     ...(beamSize > 1 && { beamSize }),
     ...(bestOf > 0 && { bestOf }),
