@@ -67,7 +67,9 @@ describe("schemas", () => {
 
   it("fit what sotto bench prints", async () => {
     const host = new FakeHost();
-    expect(await host.run("bench", "--json", "--rounds", "1", "--tokens", "1", "--batch_size", "1")).toBe(0);
+    expect(
+      await host.run("bench", "--model", "nano", "--json", "--rounds", "1", "--tokens", "1", "--batch_size", "1"),
+    ).toBe(0);
     fit(BENCH_REPORT, host.out);
   });
 });

@@ -5,7 +5,7 @@
 
 import { fileURLToPath } from "node:url";
 
-import { InputError, OptionError, UnsupportedAudioError, quote } from "../errors.ts";
+import { InputError, UnsupportedAudioError } from "../errors.ts";
 import { abortSignal, assertOptions, flag, number, whole, type OptionKind } from "../options/index.ts";
 import { abortable } from "./abortable.ts";
 import type { AudioGap, AudioInput, AudioStream, LoadAudioOptions } from "./audio-input.ts";

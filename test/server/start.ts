@@ -23,12 +23,6 @@ export interface TestServer extends RunningServer {
   readonly leftFiles: () => string[];
 }
 
-/** Warnings of a transcript or an answer, without the one that the bundled model puts into all of them. */
-export function ownWarnings(warnings: readonly string[] | undefined): string[] | undefined {
-  const own = warnings?.filter((warning) => !warning.includes("knows synthetic speech only"));
-  return own === undefined || own.length === 0 ? undefined : own;
-}
-
 /** Starts a server; `close` also removes its folders. */
 export async function startTestServer(options: ServerOptions = {}): Promise<TestServer> {
   const folder = mkdtempSync(join(tmpdir(), "sotto-test-"));

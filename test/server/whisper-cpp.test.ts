@@ -2,7 +2,8 @@ import { readFileSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { WhisperPipeline, type Transcript } from "../../src/index.ts";
 import { toSrt } from "../../src/outputs/index.ts";
-import { formOf, MODEL, ownWarnings, sample, startTestServer, type TestServer } from "./start.ts";
+import { ownWarnings } from "../helpers/own-warnings.ts";
+import { formOf, MODEL, sample, startTestServer, type TestServer } from "./start.ts";
 
 describe("whisper.cpp's server", () => {
   let server: TestServer;
@@ -94,7 +95,7 @@ describe("whisper.cpp's server", () => {
     const json = await ask({ [field]: value });
     const { text, warnings } = (await json.json()) as { text: string; warnings: string[] };
     expect(text).toBe(lines());
-    const own = ownWarnings(warnings) ?? [];
+    const own = ownWarnings(warnings);
     expect(own).toHaveLength(1);
     expect(own[0]).toMatch(new RegExp(`^"${field}" has no effect: `));
     const header = `199 sotto "${own[0].replaceAll('"', '\\"')}"`;
@@ -123,7 +124,7 @@ describe("whisper.cpp's server", () => {
     const answer = await ask(fields);
     expect(answer.headers.get("warning") ?? "").not.toContain("has no effect");
     const { text, warnings } = (await answer.json()) as { text: string; warnings?: string[] };
-    expect([text, ownWarnings(warnings)]).toEqual([lines(), undefined]);
+    expect([text, ownWarnings(warnings)]).toEqual([lines(), []]);
   });
 
   it("decodes text of low entropy again, and not text of high", async () => {

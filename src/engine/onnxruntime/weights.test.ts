@@ -15,6 +15,7 @@ import { parameterDims } from "../../model/index.ts";
 import { GraphBuilder } from "../../onnx/index.ts";
 import { toyModel, type ToyModel } from "../../../test/helpers/toy-model.ts";
 import { encoderGraph } from "./encoder-graph.ts";
+import { privateFolderPath } from "../private-folder.ts";
 import { Weights } from "./weights.ts";
 
 const models: ToyModel[] = [];
@@ -90,6 +91,6 @@ describe("Weights", () => {
     writeFileSync(blocked, "");
     chmodSync(blocked, 0o400);
     const { folder } = await recorded(toy({ seed: 23 }), true).ready(join(blocked, "cache"));
-    expect(folder).toBe(join(tmpdir(), "sotto"));
+    expect(folder).toBe(privateFolderPath());
   });
 });
