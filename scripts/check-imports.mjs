@@ -38,7 +38,7 @@ export const FOLDERS = [
   { name: "model", imports: [], portable: [] },
 
   { name: "checkpoint", imports: ["model", "hub"] },
-  { name: "engine", imports: ["features", "model", "onnx"] },
+  { name: "engine", imports: ["files", "features", "model", "onnx"] },
 
   {
     name: "scheduling",
@@ -98,7 +98,7 @@ export const FOLDERS = [
   {
     name: "server",
     imports: [
-      ...["audio", "tokenizer", "hub", "features", "model", "checkpoint", "engine", "scheduling", "decoding"],
+      ...["files", "audio", "tokenizer", "hub", "features", "model", "checkpoint", "engine", "scheduling", "decoding"],
       ...["alignment", "transcription", "live", "outputs", "pipeline", "pipeline/choices.ts", "tokenizer/task.ts"],
       ...["audio/private-address.ts", "audio/download.ts"],
     ],

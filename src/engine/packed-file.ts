@@ -6,12 +6,13 @@
  * renamed when it is whole, and its checksum is looked at whenever it is opened. A damaged file is written anew.
  */
 import { createHash, randomBytes } from "node:crypto";
-import { mkdir, open, readdir, rename, rm, stat, type FileHandle } from "node:fs/promises";
+import { open, readdir, rename, rm, stat, type FileHandle } from "node:fs/promises";
 import { homedir } from "node:os";
-import { dirname, join } from "node:path";
+import { join } from "node:path";
 import { crc32 } from "node:zlib";
 
 import { CheckpointError, diskReason, EngineUnavailableError } from "../errors.ts";
+import { makeFolder } from "../files/index.ts";
 import { privateFolder, privateFolderPath } from "./private-folder.ts";
 
 /** Alignment of parts: a cache line, so that vector loads never straddle. */
@@ -86,7 +87,8 @@ export class PackedFile {
     const reasons: string[] = [];
     let cause: unknown;
     for (const [path, make] of [
-      [cacheDir, () => makeFolder(cacheDir)] as const,
+      // As the umask has it: a cache that the caller names may be shared.
+      [cacheDir, () => makeFolder(cacheDir).then(() => cacheDir)] as const,
       [privateFolderPath(), privateFolder] as const,
     ]) {
       try {
@@ -163,21 +165,6 @@ export class PackedFile {
 
 /** The content cannot be had: no other folder helps. */
 class PartError extends Error {}
-
-/** As the umask has it: a cache that the caller names may be shared. */
-async function makeFolder(path: string): Promise<string> {
-  try {
-    await mkdir(path, { recursive: true });
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
-    // Node has this for a read-only disk too; the highest of the folders, made alone, tells the two apart.
-    let missing = path;
-    while ((await stat(dirname(missing)).catch(() => null)) === null) missing = dirname(missing);
-    await mkdir(missing);
-    throw error;
-  }
-  return path;
-}
 
 function unavailable(reason: string, cause: unknown): EngineUnavailableError {
   return new EngineUnavailableError("cpu", `weights cannot be packed:${reason}`, {

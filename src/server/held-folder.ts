@@ -15,7 +15,7 @@ import { lstat, mkdir, mkdtemp, readdir, readFile, rm, utimes } from "node:fs/pr
 import { connect, createServer, type Server } from "node:net";
 import { hostname } from "node:os";
 import { join } from "node:path";
-import { makeFolder } from "./make-folder.ts";
+import { makeFolder } from "../files/index.ts";
 
 /** A holder touches its folder this often. */
 export const HEARTBEAT_MS = 5000;
@@ -44,7 +44,7 @@ export class HeldFolder {
    * @throws the file system's error
    */
   static async make(parent: string, prefix: string): Promise<HeldFolder> {
-    await makeFolder(parent);
+    await makeFolder(parent, 0o700);
     const path = await mkdtemp(join(parent, prefix));
     return new HeldFolder(path, await hold(path));
   }

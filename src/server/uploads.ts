@@ -5,13 +5,14 @@
  */
 import { randomUUID } from "node:crypto";
 import { createWriteStream } from "node:fs";
-import { lstat, mkdir, rm, statfs, writeFile } from "node:fs/promises";
+import { mkdir, lstat, rm, statfs, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { Transform } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import type { FastifyRequest } from "fastify";
 import { diskReason, isDiskFull, OptionError } from "../errors.ts";
+import { makeFolder } from "../files/index.ts";
 import { RequestError } from "./errors.ts";
 import { HEARTBEAT_MS, HeldFolder, removeAbandoned } from "./held-folder.ts";
 
@@ -135,7 +136,7 @@ export class Uploads {
       this.#held.release();
       this.#held = held;
     }
-    await mkdir(this.folder, { recursive: true, mode: 0o700 });
+    await makeFolder(this.folder, 0o700);
   }
 
   /** Finds out whether uploads can be written, and shows other servers that this one lives. */

@@ -21,7 +21,7 @@ import type { ServerConfig } from "../config.ts";
 import { RequestError } from "../errors.ts";
 import { sendEvents } from "../event-stream.ts";
 import { readForm } from "../forms.ts";
-import { makeFolder } from "../make-folder.ts";
+import { makeFolder } from "../../files/index.ts";
 import type { JobAudio, JobEvent, ServerContext } from "../service.ts";
 import type { UploadedForm } from "../uploads.ts";
 import { JOB_FORM, keptJobOptions } from "./form.ts";
@@ -215,7 +215,7 @@ async function openStore(
 async function recordingsFolder(parent: string, store: JobStore): Promise<string> {
   const folder = join(parent, "files");
   try {
-    await makeFolder(folder);
+    await makeFolder(folder, 0o700);
     await chmod(folder, 0o700).catch(() => undefined); // some file systems have no modes
     return folder;
   } catch (error) {

@@ -6,7 +6,7 @@ import { randomUUID } from "node:crypto";
 import { copyFile, readdir, rename, rm } from "node:fs/promises";
 import { basename, extname, join } from "node:path";
 import { errorAnswer } from "../errors.ts";
-import { makeFolder } from "../make-folder.ts";
+import { makeFolder } from "../../files/index.ts";
 import type { Job, JobAudio, JobEvent, JobOptions, JobStatus, TranscriptionService } from "../service.ts";
 import { assertFetchable, withoutPassword } from "../transcription-service.ts";
 import {
@@ -403,7 +403,7 @@ export class KeptJobs {
   async #keepFile(id: string, audio: Extract<JobAudio, { kind: "file" }>): Promise<JobAudio> {
     if (this.#folder === null) return audio;
     const path = join(this.#folder, `${id}${extname(audio.path)}`);
-    await makeFolder(this.#folder); // somebody may have removed it
+    await makeFolder(this.#folder, 0o700); // somebody may have removed it
     await move(audio.path, path);
     return { ...audio, path };
   }
@@ -411,7 +411,7 @@ export class KeptJobs {
 
 /** Makes the folder, and removes files of uploads whose job was never written, or has ended. */
 async function removeStrayFiles(folder: string, unfinished: readonly JobRecord[]): Promise<void> {
-  await makeFolder(folder);
+  await makeFolder(folder, 0o700);
   const needed = new Set(unfinished.flatMap(({ audio }) => (audio.kind === "file" ? [basename(audio.path)] : [])));
   for (const name of await readdir(folder)) {
     if (!needed.has(name)) await rm(join(folder, name), { force: true });

@@ -6,7 +6,7 @@ import { chmod, open } from "node:fs/promises";
 import { join } from "node:path";
 import type Database from "libsql";
 import { diskReason, OptionError } from "../../errors.ts";
-import { makeFolder } from "../make-folder.ts";
+import { makeFolder } from "../../files/index.ts";
 import type { JobOutcome, JobPage, JobRecord, JobStore, JobSummary } from "./store.ts";
 
 /** Changes with the table. A store of a later version is refused, not guessed at. */
@@ -81,7 +81,7 @@ export async function openLibsqlStore(folder: string): Promise<JobStore | null> 
   const path = join(folder, "jobs.db");
   let database: Database.Database;
   try {
-    await makeFolder(folder);
+    await makeFolder(folder, 0o700);
     await makePrivate(path);
     database = new Constructor(path);
   } catch (error) {
