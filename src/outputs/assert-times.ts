@@ -19,7 +19,7 @@ export function assertTimes(transcript: Transcript, format: string, options: Sub
   if (hasWords && options !== null && dividesSegments(options)) return;
   const hint =
     hasWords && options !== null
-      ? "its words have times: maxWordsPerLine, or maxLineWidth with maxLineCount, makes subtitles of them"
+      ? "its words have times: readable, maxWordsPerLine, or maxLineWidth with maxLineCount, makes subtitles of them"
       : "transcribe it with timestamps (returnTimestamps, which is on by default); txt and json need none";
   throw new OptionError("returnTimestamps", `Cannot write ${format}: the transcript has no times of its segments`, {
     hint,
@@ -39,6 +39,8 @@ function hasTimestamps({ hasTimestamps: known, segments, chunks, duration }: Tra
 }
 
 /** Whether words are spread over more subtitles than there are segments. */
-function dividesSegments({ maxLineWidth, maxLineCount, maxWordsPerLine }: SubtitleOptions): boolean {
-  return maxWordsPerLine !== undefined || (maxLineWidth !== undefined && maxLineCount !== undefined);
+function dividesSegments({ readable, maxLineWidth, maxLineCount, maxWordsPerLine }: SubtitleOptions): boolean {
+  return (
+    readable === true || maxWordsPerLine !== undefined || (maxLineWidth !== undefined && maxLineCount !== undefined)
+  );
 }

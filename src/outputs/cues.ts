@@ -6,6 +6,7 @@
 import type { Segment, Transcript, Word } from "../transcription/index.ts";
 import { toMilliseconds } from "./format-timestamp.ts";
 import { PYTHON_SPACE, strip } from "./python-space.ts";
+import { READABLE_LINE_COUNT, READABLE_LINE_WIDTH, readableCues } from "./readable-cues.ts";
 import { shapeWords } from "./shape-words.ts";
 import type { SubtitleOptions } from "./subtitle-options.ts";
 
@@ -52,6 +53,14 @@ export function segmentTimes(
  */
 export function* cues(transcript: Transcript, options: SubtitleOptions = {}): Generator<Cue> {
   const { segments, duration } = transcript;
+  if (options.readable === true) {
+    const { maxLineWidth = READABLE_LINE_WIDTH, maxLineCount = READABLE_LINE_COUNT } = options;
+    for (const { start, end, words } of readableCues(segments, duration, { maxLineWidth, maxLineCount })) {
+      if (options.highlightWords === true) yield* highlighted(words, duration);
+      else yield { ...segmentTimes({ start, end }, duration), parts: plain(textOf(words)) };
+    }
+    return;
+  }
   if (segments[0]?.words === undefined) {
     for (const segment of segments) yield { ...segmentTimes(segment, duration), parts: plain(strip(segment.text)) };
     return;

@@ -3,8 +3,13 @@ import { OptionError } from "../errors.ts";
 import { assertOption, flag, whole, type OptionKind } from "../options/index.ts";
 import type { Transcript } from "../transcription/index.ts";
 
-/** They need a transcript with words. */
+/** All but `readable` need a transcript with words. */
 export interface SubtitleOptions {
+  /**
+   * Divides the text into cues that can be read, whatever its segments are: at most two lines of 42 characters (`maxLineCount` and
+   * `maxLineWidth` set others), 1 to 7 s, ending at sentence ends, else at commas and pauses. Default false: openai/whisper's way.
+   */
+  readonly readable?: boolean | undefined;
   /**
    * Most characters of a line. A word longer than that has a line of its own. Alone it breaks the lines of a segment, which
    * stays one subtitle.
@@ -23,6 +28,7 @@ export interface SubtitleOptions {
 
 /** The values that each option takes. */
 export const SUBTITLE_OPTIONS = {
+  readable: flag,
   maxLineWidth: whole(1),
   maxLineCount: whole(1),
   maxWordsPerLine: whole(1),
@@ -40,8 +46,13 @@ export const SUBTITLE_OPTIONS = {
 export function assertSubtitleOptions(options: SubtitleOptions, { segments }: Pick<Transcript, "segments">): void {
   const names = Object.keys(SUBTITLE_OPTIONS) as (keyof SubtitleOptions)[];
   for (const name of names) assertOption(name, options[name], SUBTITLE_OPTIONS[name]);
-  const { maxLineWidth, maxLineCount, maxWordsPerLine } = options;
-  if (maxLineCount !== undefined && maxLineWidth === undefined) {
+  const { maxLineWidth, maxLineCount, maxWordsPerLine, readable = false } = options;
+  if (readable && maxWordsPerLine !== undefined) {
+    throw new OptionError("maxWordsPerLine", "Cannot use maxWordsPerLine together with readable", {
+      hint: "readable subtitles are limited by maxLineWidth and maxLineCount",
+    });
+  }
+  if (!readable && maxLineCount !== undefined && maxLineWidth === undefined) {
     throw new OptionError("maxLineCount", "Cannot use maxLineCount without maxLineWidth: lines would never be full");
   }
   if (maxWordsPerLine !== undefined && maxLineCount !== undefined) {
@@ -49,7 +60,8 @@ export function assertSubtitleOptions(options: SubtitleOptions, { segments }: Pi
       hint: "leave out maxWordsPerLine, or maxLineCount",
     });
   }
-  const asked = names.find((name) => options[name] !== undefined && options[name] !== false);
+  const needsWords = (name: keyof SubtitleOptions): boolean => !readable || name === "highlightWords";
+  const asked = names.find((name) => options[name] !== undefined && options[name] !== false && needsWords(name));
   if (asked !== undefined && segments.length > 0 && segments.every(({ words }) => words === undefined)) {
     throw new OptionError(asked, `Cannot use ${asked}: the transcript has no words with times`, {
       hint: "transcribe it with wordTimestamps",
