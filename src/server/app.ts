@@ -61,7 +61,7 @@ const CONTENT_SECURITY_POLICY = {
   },
 };
 
-const PROTOCOLS: readonly ServerPlugin[] = [openai, whisperCpp, jobs, gradio, live];
+export const PROTOCOLS: readonly ServerPlugin[] = [openai, whisperCpp, jobs, gradio, live];
 
 export interface AppOptions extends ServerContext {
   readonly metrics: ServerMetrics;
@@ -69,7 +69,7 @@ export interface AppOptions extends ServerContext {
   readonly plugins?: readonly ServerPlugin[];
   /** pino, or none. */
   readonly logger?: FastifyBaseLogger;
-  /** A server that listens already; default a new one. */
+  /** For the application's handlers, which must not be called before this has been built; default a new one. */
   readonly server?: Server;
 }
 
@@ -79,10 +79,7 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
   const settings: FastifyHttpOptions<Server> = {
     ...(options.logger === undefined ? { logger: false } : { loggerInstance: options.logger }),
     ...(server !== undefined && {
-      serverFactory: (handler) => {
-        server.removeAllListeners("request").on("request", handler);
-        return server;
-      },
+      serverFactory: (handler) => server.on("request", handler),
     }),
     trustProxy: config.trustProxy,
     bodyLimit: MAX_JSON_BYTES,
