@@ -34,7 +34,7 @@ import { isFormSchema } from "./forms.ts";
 import { gradio } from "./gradio/index.ts";
 import { jobs } from "./jobs/index.ts";
 import { live } from "./live/index.ts";
-import { MAX_MESSAGE_BYTES } from "./live/limits.ts";
+import { CLOSING_MS, MAX_MESSAGE_BYTES } from "./live/limits.ts";
 import type { ServerMetrics } from "./metrics.ts";
 import { openai } from "./openai/index.ts";
 import type { ServerContext, ServerPlugin } from "./service.ts";
@@ -146,7 +146,9 @@ async function registerShared(app: FastifyInstance, config: ServerConfig): Promi
     });
   }
   await app.register(multipart, { throwFileSizeLimit: false });
-  await app.register(websocket, { options: { maxPayload: MAX_MESSAGE_BYTES }, errorHandler: answerSocketError });
+  // Not written in place: the types of ws do not know its closeTimeout.
+  const sockets = { maxPayload: MAX_MESSAGE_BYTES, closeTimeout: CLOSING_MS };
+  await app.register(websocket, { options: sockets, errorHandler: answerSocketError });
   await app.register(swagger, {
     openapi: {
       info: {
