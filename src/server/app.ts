@@ -1,7 +1,7 @@
 /**
  * The server's Fastify application: what all protocols share, and the protocols. `server.ts` opens the port.
  *
- * Layers: headers, CORS and rate limit on everything; pages, health, metrics and documents without a key; the protocols
+ * Layers: headers, CORS, the check of hosts and origins, and rate limit on everything; pages, health, metrics and documents without a key; the protocols
  * behind the check of keys, each a `ServerPlugin` (service.ts) in a scope of its own.
  */
 import { randomUUID } from "node:crypto";
@@ -32,6 +32,7 @@ import type { ServerConfig } from "./config.ts";
 import { errorAnswer, errorBody, RequestError } from "./errors.ts";
 import { isFormSchema } from "./forms.ts";
 import { gradio } from "./gradio/index.ts";
+import { hostCheck } from "./host-check.ts";
 import { jobs } from "./jobs/index.ts";
 import { live } from "./live/index.ts";
 import { CLOSING_MS, MAX_MESSAGE_BYTES } from "./live/limits.ts";
@@ -135,6 +136,15 @@ async function registerShared(app: FastifyInstance, config: ServerConfig): Promi
       maxAge: 86_400,
     });
   }
+  const checkHost = hostCheck(config);
+  app.addHook("onRequest", (request, _reply, done) => {
+    try {
+      checkHost(request);
+      done();
+    } catch (error) {
+      done(error as Error);
+    }
+  });
   if (config.rateLimit > 0) {
     await app.register(rateLimit, {
       max: config.rateLimit,

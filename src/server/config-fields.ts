@@ -144,6 +144,13 @@ export const CONFIG_FIELDS = [
     group: "Safety",
   },
   {
+    key: "allowedHosts",
+    kind: "list",
+    value: "names",
+    help: `names that the server is reached by, beside addresses and localhost, ${LIST}; ".name": all below it; "*": any`,
+    group: "Safety",
+  },
+  {
     key: "corsOrigins",
     kind: "list",
     value: "origins",
