@@ -1,8 +1,8 @@
 /**
  * The server's Fastify application: what all protocols share, and the protocols. `server.ts` opens the port.
  *
- * Layers: headers, CORS, the check of hosts and origins, and rate limit on everything; pages, health, metrics and documents without a key; the protocols
- * behind the check of keys, each a `ServerPlugin` (service.ts) in a scope of its own.
+ * Layers: headers, CORS, and the check of hosts and origins on everything; pages, health, metrics and documents without a key; the protocols
+ * behind the rate limit and the check of keys, each a `ServerPlugin` (service.ts) in a scope of its own.
  */
 import { randomUUID } from "node:crypto";
 import { existsSync, readFileSync } from "node:fs";
@@ -147,10 +147,10 @@ async function registerShared(app: FastifyInstance, config: ServerConfig): Promi
   });
   if (config.rateLimit > 0) {
     await app.register(rateLimit, {
+      global: false, // set on the protocols below
       max: config.rateLimit,
       timeWindow: 60_000,
       keyGenerator: (request) => request.ip,
-      allowList: (request) => request.url === "/health" || request.url === "/metrics",
       errorResponseBuilder: (_request, { after }) =>
         new RequestError(429, `Too many requests, try again in ${after}`, { code: "rate_limit_exceeded" }),
     });
@@ -200,6 +200,8 @@ function registerOpen(app: FastifyInstance, { service, uploads, metrics }: AppOp
 
 async function registerProtocols(scope: FastifyInstance, options: AppOptions): Promise<void> {
   const { service, config, uploads, videos } = options;
+  // Before keys are looked at: requests with wrong ones count. Pages, what they are made of, and figures do not.
+  if (config.rateLimit > 0) scope.addHook("onRequest", scope.rateLimit());
   const check = keyCheck(config.apiKeys);
   scope.addHook("onRequest", (request, _reply, done) => {
     try {

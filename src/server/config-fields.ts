@@ -105,7 +105,7 @@ export const CONFIG_FIELDS = [
     key: "rateLimit",
     kind: "number",
     value: "n",
-    help: "requests a minute of one client; 0: no limit (default)",
+    help: "requests a minute of one client, without those of pages; 0: no limit (default)",
     group: "Limits",
   },
   {
