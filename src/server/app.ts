@@ -33,12 +33,13 @@ import { errorAnswer, errorBody, RequestError } from "./errors.ts";
 import { isFormSchema } from "./forms.ts";
 import { gradio } from "./gradio/index.ts";
 import { hostCheck } from "./host-check.ts";
+import { ICON } from "./icon.ts";
 import { jobs } from "./jobs/index.ts";
 import { live } from "./live/index.ts";
 import { CLOSING_MS, MAX_MESSAGE_BYTES } from "./live/limits.ts";
 import type { ServerMetrics } from "./metrics.ts";
 import { openai } from "./openai/index.ts";
-import type { ServerContext, ServerPlugin } from "./service.ts";
+import { ShuttingDownError, type ServerContext, type ServerPlugin } from "./service.ts";
 import { whisperCpp } from "./whisper-cpp/index.ts";
 
 /** JSON bodies are names and flags; audio goes by multipart. */
@@ -211,6 +212,12 @@ async function registerProtocols(scope: FastifyInstance, options: AppOptions): P
       done(error as Error);
     }
   });
+  // Before uploads are read, and before a WebSocket is one.
+  scope.addHook("onRequest", ({ method, ws, routeOptions }, _reply, done) => {
+    const isWork = ws || (method === "POST" && routeOptions.config.startsNothing !== true);
+    if (isWork && !service.isAccepting) done(new ShuttingDownError());
+    else done();
+  });
   for (const plugin of options.plugins ?? PROTOCOLS) {
     await scope.register(async (own) => plugin(own, { service, config, uploads, videos }));
   }
@@ -219,6 +226,11 @@ async function registerProtocols(scope: FastifyInstance, options: AppOptions): P
 /** The web page, where it has been built. */
 async function registerPage(app: FastifyInstance, config: ServerConfig): Promise<void> {
   const root = config.staticDir ?? fileURLToPath(packageUrl("dist/web/"));
+  if (!existsSync(join(root, "favicon.ico"))) {
+    app.get("/favicon.ico", { schema: { hide: true }, logLevel: "warn" }, (_request, reply) =>
+      reply.type("image/x-icon").header("cache-control", "public, max-age=86400").send(ICON),
+    );
+  }
   if (!existsSync(join(root, "index.html"))) {
     if (!app.hasRoute({ method: "GET", url: "/" }))
       app.get("/", { schema: { hide: true } }, (_request, reply) => reply.redirect("/docs"));

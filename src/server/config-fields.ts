@@ -47,6 +47,13 @@ export const CONFIG_FIELDS = [
     group: "Server",
   },
   {
+    key: "shutdownDelay",
+    kind: "number",
+    value: "seconds",
+    help: "how long after SIGTERM the port stays open, /health and new work get 503 (default: 5)",
+    group: "Server",
+  },
+  {
     key: "uploadDir",
     kind: "text",
     value: "dir",

@@ -47,6 +47,7 @@ const SCHEMA = z.strictObject({
   store: text.optional(),
   jobTtl: seconds.default(86_400),
   shutdownGrace: z.number().min(0).max(MAX_TIMER_SECONDS).default(30),
+  shutdownDelay: z.number().min(0).max(MAX_TIMER_SECONDS).default(5),
   uploadDir: text.optional(),
   staticDir: text.optional(),
   models: list.min(1).default(["nano"]),

@@ -30,8 +30,12 @@ export interface RunningServer {
   readonly url: string;
   readonly port: number;
   readonly service: PipelineService;
-  /** Refuses new requests, finishes those under way within the config's grace, and ends. Safe to call twice. */
-  close(): Promise<void>;
+  /**
+   * Refuses new work, finishes what is under way within the config's grace, and ends. Safe to call twice.
+   *
+   * @param options.after until this has resolved the port stays open, so that load balancers see the 503 of /health
+   */
+  close(options?: { readonly after?: Promise<unknown> }): Promise<void>;
 }
 
 /**
@@ -91,8 +95,15 @@ export async function startServer(config: ServerConfig, options: ServerStartOpti
     throw error;
   }
   logger.info({ url, models: service.models.map(({ id }) => id) }, "ready");
+  const ready = service;
+  const drain = async (after: Promise<unknown> | undefined): Promise<void> => {
+    ready.refuseNew();
+    logger.info("refusing new work");
+    await after;
+    await end();
+  };
   let closing: Promise<void> | null = null;
-  return { url, port, service, close: () => (closing ??= end()) };
+  return { url, port, service, close: ({ after } = {}) => (closing ??= drain(after)) };
 }
 
 /** Answers that are on their way when all jobs have ended get so long. */
