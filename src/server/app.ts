@@ -1,8 +1,8 @@
 /**
  * The server's Fastify application: what all protocols share, and the protocols. `server.ts` opens the port.
  *
- * Layers: headers, CORS and rate limit on everything; pages, health, metrics and documents without a key; the protocols
- * behind the check of keys, each a `ServerPlugin` (service.ts) in a scope of its own.
+ * Layers: headers, CORS, and the check of hosts and origins on everything; pages, health, metrics and documents without a key; the protocols
+ * behind the rate limit and the check of keys, each a `ServerPlugin` (service.ts) in a scope of its own.
  */
 import { randomUUID } from "node:crypto";
 import { existsSync, readFileSync } from "node:fs";
@@ -32,12 +32,14 @@ import type { ServerConfig } from "./config.ts";
 import { errorAnswer, errorBody, RequestError } from "./errors.ts";
 import { isFormSchema } from "./forms.ts";
 import { gradio } from "./gradio/index.ts";
+import { hostCheck } from "./host-check.ts";
+import { ICON } from "./icon.ts";
 import { jobs } from "./jobs/index.ts";
 import { live } from "./live/index.ts";
-import { MAX_MESSAGE_BYTES } from "./live/limits.ts";
+import { CLOSING_MS, MAX_MESSAGE_BYTES } from "./live/limits.ts";
 import type { ServerMetrics } from "./metrics.ts";
 import { openai } from "./openai/index.ts";
-import type { ServerContext, ServerPlugin } from "./service.ts";
+import { ShuttingDownError, type ServerContext, type ServerPlugin } from "./service.ts";
 import { whisperCpp } from "./whisper-cpp/index.ts";
 
 /** JSON bodies are names and flags; audio goes by multipart. */
@@ -61,7 +63,7 @@ const CONTENT_SECURITY_POLICY = {
   },
 };
 
-const PROTOCOLS: readonly ServerPlugin[] = [openai, whisperCpp, jobs, gradio, live];
+export const PROTOCOLS: readonly ServerPlugin[] = [openai, whisperCpp, jobs, gradio, live];
 
 export interface AppOptions extends ServerContext {
   readonly metrics: ServerMetrics;
@@ -69,7 +71,7 @@ export interface AppOptions extends ServerContext {
   readonly plugins?: readonly ServerPlugin[];
   /** pino, or none. */
   readonly logger?: FastifyBaseLogger;
-  /** A server that listens already; default a new one. */
+  /** For the application's handlers, which must not be called before this has been built; default a new one. */
   readonly server?: Server;
 }
 
@@ -79,10 +81,7 @@ export async function buildApp(options: AppOptions): Promise<FastifyInstance> {
   const settings: FastifyHttpOptions<Server> = {
     ...(options.logger === undefined ? { logger: false } : { loggerInstance: options.logger }),
     ...(server !== undefined && {
-      serverFactory: (handler) => {
-        server.removeAllListeners("request").on("request", handler);
-        return server;
-      },
+      serverFactory: (handler) => server.on("request", handler),
     }),
     trustProxy: config.trustProxy,
     bodyLimit: MAX_JSON_BYTES,
@@ -138,18 +137,29 @@ async function registerShared(app: FastifyInstance, config: ServerConfig): Promi
       maxAge: 86_400,
     });
   }
+  const checkHost = hostCheck(config);
+  app.addHook("onRequest", (request, _reply, done) => {
+    try {
+      checkHost(request);
+      done();
+    } catch (error) {
+      done(error as Error);
+    }
+  });
   if (config.rateLimit > 0) {
     await app.register(rateLimit, {
+      global: false, // set on the protocols below
       max: config.rateLimit,
       timeWindow: 60_000,
       keyGenerator: (request) => request.ip,
-      allowList: (request) => request.url === "/health" || request.url === "/metrics",
       errorResponseBuilder: (_request, { after }) =>
         new RequestError(429, `Too many requests, try again in ${after}`, { code: "rate_limit_exceeded" }),
     });
   }
   await app.register(multipart, { throwFileSizeLimit: false });
-  await app.register(websocket, { options: { maxPayload: MAX_MESSAGE_BYTES }, errorHandler: answerSocketError });
+  // Not written in place: the types of ws do not know its closeTimeout.
+  const sockets = { maxPayload: MAX_MESSAGE_BYTES, closeTimeout: CLOSING_MS };
+  await app.register(websocket, { options: sockets, errorHandler: answerSocketError });
   await app.register(swagger, {
     openapi: {
       info: {
@@ -191,6 +201,8 @@ function registerOpen(app: FastifyInstance, { service, uploads, metrics }: AppOp
 
 async function registerProtocols(scope: FastifyInstance, options: AppOptions): Promise<void> {
   const { service, config, uploads, videos } = options;
+  // Before keys are looked at: requests with wrong ones count. Pages, what they are made of, and figures do not.
+  if (config.rateLimit > 0) scope.addHook("onRequest", scope.rateLimit());
   const check = keyCheck(config.apiKeys);
   scope.addHook("onRequest", (request, _reply, done) => {
     try {
@@ -200,6 +212,12 @@ async function registerProtocols(scope: FastifyInstance, options: AppOptions): P
       done(error as Error);
     }
   });
+  // Before uploads are read, and before a WebSocket is one.
+  scope.addHook("onRequest", ({ method, ws, routeOptions }, _reply, done) => {
+    const isWork = ws || (method === "POST" && routeOptions.config.startsNothing !== true);
+    if (isWork && !service.isAccepting) done(new ShuttingDownError());
+    else done();
+  });
   for (const plugin of options.plugins ?? PROTOCOLS) {
     await scope.register(async (own) => plugin(own, { service, config, uploads, videos }));
   }
@@ -208,6 +226,11 @@ async function registerProtocols(scope: FastifyInstance, options: AppOptions): P
 /** The web page, where it has been built. */
 async function registerPage(app: FastifyInstance, config: ServerConfig): Promise<void> {
   const root = config.staticDir ?? fileURLToPath(packageUrl("dist/web/"));
+  if (!existsSync(join(root, "favicon.ico"))) {
+    app.get("/favicon.ico", { schema: { hide: true }, logLevel: "warn" }, (_request, reply) =>
+      reply.type("image/x-icon").header("cache-control", "public, max-age=86400").send(ICON),
+    );
+  }
   if (!existsSync(join(root, "index.html"))) {
     if (!app.hasRoute({ method: "GET", url: "/" }))
       app.get("/", { schema: { hide: true } }, (_request, reply) => reply.redirect("/docs"));

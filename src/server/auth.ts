@@ -2,6 +2,7 @@
 import { createHash, timingSafeEqual } from "node:crypto";
 import type { FastifyRequest } from "fastify";
 import { RequestError } from "./errors.ts";
+import { WrongKeys } from "./wrong-keys.ts";
 
 /** How browsers, which cannot set headers of WebSockets, give OpenAI's realtime API its key. */
 const KEY_PROTOCOL = "openai-insecure-api-key.";
@@ -26,12 +27,14 @@ export function keyOf(request: FastifyRequest): string | undefined {
 }
 
 /**
- * Makes a check of keys that takes the same time for right and wrong ones.
+ * Makes a check of keys that takes the same time for right and wrong ones. After some wrong ones of an address no key is tried that was
+ * not right there before.
  *
- * @throws {RequestError} 401, from the check
+ * @throws {RequestError} 401, and 429 after too many wrong keys, from the check
  */
 export function keyCheck(keys: readonly string[]): (request: FastifyRequest) => void {
   const known = keys.map(digest);
+  const wrongKeys = new WrongKeys();
   return (request) => {
     if (known.length === 0) return;
     const key = keyOf(request);
@@ -43,8 +46,20 @@ export function keyCheck(keys: readonly string[]): (request: FastifyRequest) => 
     const given = digest(key);
     let isKnown = false;
     for (const one of known) isKnown = timingSafeEqual(one, given) || isKnown;
-    if (!isKnown) throw new RequestError(401, "Incorrect API key provided", { code: "invalid_api_key" });
-    names.set(request, `key ${given.toString("hex").slice(0, 16)}`);
+    const name = `key ${given.toString("hex").slice(0, 16)}`;
+    const retryAfterSeconds = wrongKeys.secondsToWait(request.ip, name);
+    if (retryAfterSeconds > 0) {
+      throw new RequestError(429, `Too many incorrect API keys, try again in ${retryAfterSeconds} s`, {
+        code: "rate_limit_exceeded",
+        retryAfterSeconds,
+      });
+    }
+    if (!isKnown) {
+      wrongKeys.add(request.ip);
+      throw new RequestError(401, "Incorrect API key provided", { code: "invalid_api_key" });
+    }
+    wrongKeys.trust(request.ip, name);
+    names.set(request, name);
   };
 }
 

@@ -52,6 +52,13 @@ export const CONFIG_FIELDS = [
     group: "Server",
   },
   {
+    key: "shutdownDelay",
+    kind: "number",
+    value: "seconds",
+    help: "how long the port stays open after SIGTERM, answering 503 to /health and new work (default: 5)",
+    group: "Server",
+  },
+  {
     key: "uploadDir",
     kind: "text",
     value: "dir",
@@ -116,7 +123,7 @@ export const CONFIG_FIELDS = [
     key: "rateLimit",
     kind: "number",
     value: "n",
-    help: "requests per minute and client; 0 = no limit (default)",
+    help: "requests per minute and client, pages not counted; 0 = no limit (default)",
     group: "Limits",
   },
   {
@@ -152,6 +159,13 @@ export const CONFIG_FIELDS = [
     kind: "list",
     value: "keys",
     help: `keys that clients authenticate with, ${LIST}`,
+    group: "Safety",
+  },
+  {
+    key: "allowedHosts",
+    kind: "list",
+    value: "names",
+    help: `host names this server is reached by, besides IP addresses and localhost, ${LIST}; ".name": all below it; "*": any`,
     group: "Safety",
   },
   {

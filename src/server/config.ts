@@ -34,6 +34,12 @@ function isDevice(value: unknown): boolean {
   return typeof value === "string" && (gpuOf(value) !== null || (DEVICES as readonly string[]).includes(value));
 }
 
+/** A name, `.name` for all below it, or "*". */
+const hostName = text.regex(
+  /^(?:\*|\.?[^\s:/*.]+(?:\.[^\s:/*.]+)*)$/,
+  'expected names without scheme or port, ".name" or "*"',
+);
+
 const SCHEMA = z.strictObject({
   host: text.default("127.0.0.1"),
   port: z.int().min(0).max(65535).default(8000),
@@ -41,6 +47,7 @@ const SCHEMA = z.strictObject({
   store: text.optional(),
   jobTtl: seconds.default(86_400),
   shutdownGrace: z.number().min(0).max(MAX_TIMER_SECONDS).default(30),
+  shutdownDelay: z.number().min(0).max(MAX_TIMER_SECONDS).default(5),
   uploadDir: text.optional(),
   staticDir: text.optional(),
   models: list.min(1).optional(),
@@ -59,6 +66,7 @@ const SCHEMA = z.strictObject({
   downloadTimeout: seconds.default(DEFAULT_DOWNLOAD_SECONDS),
   minDownloadRate: z.number().min(0).max(1e9).default(DEFAULT_MIN_DOWNLOAD_RATE),
   apiKeys: list.default([]),
+  allowedHosts: z.array(hostName).max(1000).default([]),
   corsOrigins: list.default([]),
   trustProxy: z.boolean().default(false),
   allowPrivateAddresses: z.boolean().default(false),

@@ -7,15 +7,17 @@ export class RequestError extends Error {
   override readonly name = "RequestError";
   readonly code: string | null;
   readonly param: string | null;
+  readonly retryAfterSeconds: number | null;
 
   constructor(
     readonly status: number,
     message: string,
-    options: ErrorOptions & { code?: string; param?: string } = {},
+    options: ErrorOptions & { code?: string; param?: string; retryAfterSeconds?: number } = {},
   ) {
     super(message, options);
     this.code = options.code ?? null;
     this.param = options.param ?? null;
+    this.retryAfterSeconds = options.retryAfterSeconds ?? null;
   }
 }
 
@@ -36,7 +38,7 @@ const CLIENT_CLOSED = 499;
 
 /** The answer to an error of any kind. What is not a client's fault, or not ours to explain, becomes a plain 500. */
 export function errorAnswer(error: unknown): ErrorAnswer {
-  if (error instanceof RequestError) return answer(error.status, error.message, error);
+  if (error instanceof RequestError) return answer(error.status, error.message, error, error.retryAfterSeconds);
   if (error instanceof QueueFullError) {
     return error.scope === "server"
       ? answer(503, error.message, { code: "queue_full" }, error.retryAfterSeconds)

@@ -1,14 +1,15 @@
 /**
- * A running server: opens the port at once for /health alone, loads and warms the models, then answers everything; at the end
+ * A running server: opens the port at once (entrance.ts), loads and warms the models, then answers everything; at the end
  * finishes what runs and refuses what is new.
  */
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
-import type { AddressInfo, Socket } from "node:net";
+import type { AddressInfo } from "node:net";
 import type { FastifyBaseLogger, FastifyInstance } from "fastify";
 import { pino, type DestinationStream } from "pino";
 import { buildApp, pathOf } from "./app.ts";
 import type { ServerConfig } from "./config.ts";
+import { Entrance } from "./entrance.ts";
 import { ServerMetrics } from "./metrics.ts";
+import type { ServerPlugin } from "./service.ts";
 import { PipelineService, type ServiceObserver } from "./transcription-service.ts";
 import { Uploads } from "./uploads.ts";
 import { VideoDownloads } from "./video-site.ts";
@@ -20,6 +21,8 @@ export interface ServerStartOptions {
   readonly signal?: AbortSignal | undefined;
   /** Called when the port is open, before the models are loaded. */
   readonly onListening?: ((url: string) => void) | undefined;
+  /** Protocols, in order. Default: all. */
+  readonly plugins?: readonly ServerPlugin[] | undefined;
 }
 
 export interface RunningServer {
@@ -27,8 +30,12 @@ export interface RunningServer {
   readonly url: string;
   readonly port: number;
   readonly service: PipelineService;
-  /** Refuses new requests, finishes those under way within the config's grace, and ends. Safe to call twice. */
-  close(): Promise<void>;
+  /**
+   * Refuses new work, finishes what is under way within the config's grace, and ends. Safe to call twice.
+   *
+   * @param options.after until this has resolved the port stays open, so that load balancers see the 503 of /health
+   */
+  close(options?: { readonly after?: Promise<unknown> }): Promise<void>;
 }
 
 /**
@@ -39,14 +46,9 @@ export interface RunningServer {
 export async function startServer(config: ServerConfig, options: ServerStartOptions = {}): Promise<RunningServer> {
   const logger = createLogger(config, options.log);
   const metrics = new ServerMetrics();
-  const server = createServer(loadingHandler);
-  server.keepAliveTimeout = KEEP_ALIVE_MS;
-  const sockets = new Set<Socket>();
-  server.on("connection", (socket: Socket) => {
-    sockets.add(socket);
-    socket.once("close", () => sockets.delete(socket));
-  });
-  await listen(server, config);
+  const entrance = new Entrance();
+  const { server } = entrance;
+  await entrance.listen(config);
   const { port } = server.address() as AddressInfo;
   const host = config.host.includes(":") ? `[${config.host}]` : config.host;
   const url = `http://${host}:${port}`;
@@ -61,7 +63,7 @@ export async function startServer(config: ServerConfig, options: ServerStartOpti
     const closed = new Promise<void>((resolve) => server.close(() => resolve()));
     await service?.close();
     server.closeIdleConnections();
-    const grace = setTimeout(() => sockets.forEach((socket) => socket.destroy()), CLOSE_GRACE_MS);
+    const grace = setTimeout(() => entrance.destroyConnections(), CLOSE_GRACE_MS);
     await app?.close();
     await closed;
     clearTimeout(grace);
@@ -85,15 +87,24 @@ export async function startServer(config: ServerConfig, options: ServerStartOpti
       },
     });
     metrics.watch(service);
-    app = await buildApp({ service, config, uploads, videos, metrics, logger, server });
+    const context = { service, config, uploads, videos, metrics, logger };
+    app = await buildApp({ ...context, server: entrance.inner, ...(options.plugins && { plugins: options.plugins }) });
+    entrance.open();
   } catch (error) {
     await end().catch(() => undefined);
-    sockets.forEach((socket) => socket.destroy());
+    entrance.destroyConnections();
     throw error;
   }
   logger.info({ url, models: service.models.map(({ id }) => id) }, "ready");
+  const ready = service;
+  const drain = async (after: Promise<unknown> | undefined): Promise<void> => {
+    ready.refuseNew();
+    logger.info("refusing new work");
+    await after;
+    await end();
+  };
   let closing: Promise<void> | null = null;
-  return { url, port, service, close: () => (closing ??= end()) };
+  return { url, port, service, close: ({ after } = {}) => (closing ??= drain(after)) };
 }
 
 /** Logs the size of a download before it starts, and then now and then how far it is. */
@@ -115,30 +126,8 @@ function downloadLog(logger: FastifyBaseLogger): Pick<ServiceObserver, "onDownlo
 /** Between two entries about one download. */
 const DOWNLOAD_LOG_MS = 10_000;
 
-/** Longer than load balancers keep theirs (60 s), so that none sends a request into a connection that is being closed. */
-const KEEP_ALIVE_MS = 72_000;
-
 /** Answers that are on their way when all jobs have ended get so long. */
 const CLOSE_GRACE_MS = 2000;
-
-function listen(server: Server, { host, port }: ServerConfig): Promise<void> {
-  return new Promise((resolve, reject) => {
-    server.once("error", reject);
-    server.listen({ host, port }, () => {
-      server.removeListener("error", reject);
-      resolve();
-    });
-  });
-}
-
-/** Before the models are there. */
-function loadingHandler(request: IncomingMessage, response: ServerResponse): void {
-  const isHealth = pathOf({ url: request.url ?? "/" }) === "/health";
-  const error = { message: "The models are being loaded", type: "server_error", param: null, code: "loading" };
-  response.writeHead(503, { "content-type": "application/json; charset=utf-8", "retry-after": "2" });
-  response.end(JSON.stringify(isHealth ? { status: "loading model" } : { error }));
-  request.resume();
-}
 
 function createLogger(config: ServerConfig, destination: DestinationStream | undefined): FastifyBaseLogger {
   const options = {

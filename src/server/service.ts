@@ -160,6 +160,13 @@ export class ShuttingDownError extends Error {
   }
 }
 
+declare module "fastify" {
+  interface FastifyContextConfig {
+    /** Of a route for POST that is answered while the server ends too, when others get 503. */
+    readonly startsNothing?: boolean;
+  }
+}
+
 /** What a protocol is given. */
 export interface ServerContext {
   readonly service: TranscriptionService;

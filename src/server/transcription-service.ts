@@ -246,12 +246,17 @@ export class PipelineService implements TranscriptionService {
     return lease;
   }
 
+  /** From now on refuses new jobs and engines; those that there are go on. */
+  refuseNew(): void {
+    this.#isAccepting = false;
+  }
+
   close(): Promise<void> {
     return (this.#closed ??= this.#close());
   }
 
   async #close(): Promise<void> {
-    this.#isAccepting = false;
+    this.refuseNew();
     if (this.#waiting.length + this.#running.size > 0) {
       const idle = new Promise<void>((resolve) => (this.#onIdle = resolve));
       const timer = setTimeout(() => this.#cancelAll(), this.#config.shutdownGrace * 1000);

@@ -326,7 +326,21 @@ class Process {
 
   constructor(store: string, ...flags: string[]) {
     const main = join(ROOT, "dist/cli/main.js");
-    const argv = [main, "serve", "--port", "0", "--model", MODEL, "--store", store, "--upload_dir", store, ...flags];
+    const argv = [
+      main,
+      "serve",
+      "--port",
+      "0",
+      "--model",
+      MODEL,
+      "--store",
+      store,
+      "--upload_dir",
+      store,
+      "--shutdown_delay",
+      "0",
+      ...flags,
+    ];
     this.child = spawn(process.execPath, argv, { stdio: ["ignore", "pipe", "pipe"] });
     this.child.stderr?.setEncoding("utf8").on("data", (text: string) => (this.err += text));
     this.url = new Promise((resolve, reject) => {

@@ -7,6 +7,7 @@ import { LIVE_EVENT } from "../../src/schemas/index.ts";
 import { referenceText, samplePath } from "../helpers/samples.ts";
 import { startServer, type TestServer } from "./gradio-harness.ts";
 import { LiveClient, pcm16 } from "./live-client.ts";
+import { until } from "./start.ts";
 
 let server: TestServer;
 beforeAll(async () => {
@@ -96,7 +97,7 @@ describe("/live", () => {
       await client.next();
     }
     const answered: string[] = [];
-    speaker.sendBytes(new Uint8Array(2 ** 20));
+    speaker.sendBytes(new Uint8Array(900_000)); // as much as may wait
     speaker.send({ type: "ping" });
     expect((await speaker.next()).type).toBe("speech_start"); // its first piece is taken
     other.send({ type: "ping" });
@@ -181,6 +182,17 @@ describe("/live", () => {
       }),
       { numRuns: 60 },
     );
-    await expect.poll(() => server.service.load.live).toBe(0);
+    await until(() => server.service.load.live === 0);
+  });
+
+  it("forgets a client that leaves while its speech waits", async () => {
+    const waiting = await connect();
+    waiting.send({ endpointing: null });
+    await waiting.next();
+    // A minute: half of it is not taken before the other half has been transcribed.
+    for (let i = 0; i < 4; i++) waiting.sendBytes(new Uint8Array(2 ** 19));
+    expect((await waiting.next()).type).toBe("speech_start");
+    waiting.socket.close();
+    await until(() => server.service.load.live === 0);
   });
 });

@@ -142,6 +142,26 @@ describe("limits", () => {
     }
   });
 
+  it("counts what the API is asked, also with wrong keys, and nothing that pages are made of", async () => {
+    const folder = mkdtempSync(join(tmpdir(), "sotto-page-"));
+    writeFileSync(join(folder, "index.html"), "<title>page</title>");
+    writeFileSync(join(folder, "a.js"), "1");
+    const server = await startTestServer({ rateLimit: 3, staticDir: folder, apiKeys: ["k"] });
+    const statusOf = async (path: string, key?: string): Promise<number> =>
+      (await fetch(server.url + path, { headers: key === undefined ? {} : { authorization: `Bearer ${key}` } })).status;
+    try {
+      const paths = ["/", "/a.js", "/docs/", "/docs/static/swagger-ui.css", "/openapi.json", "/health", "/metrics"];
+      for (const path of [...paths, ...paths]) expect(await statusOf(path), path).toBe(200);
+      const asked = [await statusOf("/v1/models", "wrong"), await statusOf("/jobs"), await statusOf("/v1/models", "k")];
+      expect(asked).toEqual([401, 401, 200]);
+      for (const key of ["k", "wrong", undefined]) expect(await statusOf("/v1/models", key)).toBe(429);
+      for (const path of paths) expect(await statusOf(path), path).toBe(200);
+    } finally {
+      await server.close();
+      rmSync(folder, { recursive: true });
+    }
+  });
+
   it("removes an upload that breaks off", async () => {
     const server = await startTestServer();
     try {

@@ -40,8 +40,8 @@ export async function startTestServer(options: ServerOptions = {}): Promise<Test
       readdirSync(folder, { recursive: true, withFileTypes: true })
         .filter((entry) => entry.isFile() && !entry.name.startsWith("jobs.db"))
         .map(({ name }) => name),
-    close: async () => {
-      await server.close();
+    close: async (options) => {
+      await server.close(options);
       rmSync(folder, { recursive: true, force: true });
     },
   };

@@ -1,4 +1,5 @@
 /** `sotto serve`: the server. Flags, environment variables and a file say the same things; the flags come first. */
+import { setTimeout } from "node:timers/promises";
 import type { Command } from "commander";
 import { CONFIG_FIELDS, flagOf, variableOf, type ConfigField } from "../../server/config-fields.ts";
 import type { CliCommand } from "../command.ts";
@@ -62,7 +63,8 @@ export const serve: CliCommand = {
       const server = await startServer(config, { signal: starting.signal, log: host.stderr });
       host.stdout.write(`Listening on ${server.url}\n`);
       await stopped;
-      await server.close();
+      // Whoever sends SIGTERM has a load balancer to tell; whoever presses Ctrl-C wants to go on.
+      await server.close(stoppedBy === "SIGTERM" ? { after: setTimeout(config.shutdownDelay * 1000) } : {});
       return 0; // it was asked to end, and has ended in order
     } catch (error) {
       if (stoppedBy === undefined) throw error;

@@ -131,13 +131,13 @@ export function gradio(app: FastifyInstance, server: ServerContext): void {
       return stream.send(reply);
     });
 
-    app.post(`${prefix}/cancel`, options, (request) => {
+    app.post(`${prefix}/cancel`, { ...options, config: { startsNothing: true } }, (request) => {
       const { session_hash, event_id } = parse(CANCEL, request.body);
       sessions.cancel(sessionOf(request, session_hash), event_id);
       return { success: true };
     });
     // What remains to be reset is reset when a call ends.
-    app.post(`${prefix}/reset`, options, () => ({ success: true }));
+    app.post(`${prefix}/reset`, { ...options, config: { startsNothing: true } }, () => ({ success: true }));
 
     app.get(`${prefix}/heartbeat/:session_hash`, options, (_request, reply) => {
       const stream = new EventStream("data: ALIVE\n\n", () => undefined);

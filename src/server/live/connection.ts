@@ -1,9 +1,12 @@
 /**
  * One WebSocket of live captions, whatever is spoken on it: messages in, JSON out, within the ceilings. A client that sends
- * faster than speech can be transcribed is slowed down by reading less from it.
+ * faster than speech can be transcribed is slowed down: its messages wait, and when too much of them does, nothing more is read from it.
+ *
+ * A connection that is not read does not say that its client has gone. So messages are read on for as long as they fit in memory, to
+ * find the close frame behind them, and beyond that pings find out whether anybody is there.
  */
 import type { WebSocket } from "ws";
-import { IDLE_MS, MAX_QUEUED_SECONDS, MAX_UNSENT_BYTES, REFUSED_MS } from "./limits.ts";
+import { IDLE_MS, MAX_HELD_BYTES, MAX_QUEUED_SECONDS, MAX_UNSENT_BYTES, PROBE_MS, REFUSED_MS } from "./limits.ts";
 
 /** Codes of RFC 6455, section 7.4. */
 export const CLOSE = {
@@ -20,7 +23,7 @@ export const CLOSE = {
 export interface Protocol {
   onText(text: string): Promise<void> | undefined;
   onBinary(bytes: Uint8Array): Promise<void> | undefined;
-  /** The connection is gone: called once. */
+  /** The connection is gone, or has been closed for a reason: called once. */
   onClose(): void;
   /** Says why the connection is going to be closed. */
   refuse(message: string): void;
@@ -31,11 +34,15 @@ export class Connection {
   readonly #socket: WebSocket;
   readonly #idle: NodeJS.Timeout;
   readonly #protocol: Protocol;
-  /** Messages that came while one was waited for: the last ones before the connection stood still. */
+  /** Messages that wait for their turn. */
   readonly #inbox: { readonly bytes: Buffer; readonly isBinary: boolean }[] = [];
+  /** Of the inbox, and of the message that is waited for. */
+  #heldBytes = 0;
+  #probe: NodeJS.Timeout | undefined;
   #isBusy = false;
   #isBehind = false;
   #isReading = true;
+  #hasLeft = false;
 
   /** @param makeProtocol of the connection, which it may use at once */
   constructor(socket: WebSocket, makeProtocol: (connection: Connection) => Protocol) {
@@ -51,12 +58,14 @@ export class Connection {
       this.#idle.refresh();
       const bytes = Array.isArray(data) ? Buffer.concat(data) : data instanceof ArrayBuffer ? Buffer.from(data) : data;
       this.#inbox.push({ bytes, isBinary });
-      if (!this.#isBusy) this.#handle();
+      this.#heldBytes += bytes.length;
+      this.#handle();
+      this.#readOrWait();
     });
     socket.on("close", () => {
       clearTimeout(this.#idle);
-      this.#inbox.length = 0;
-      protocol.onClose();
+      clearInterval(this.#probe);
+      this.#leave();
     });
     // Broken frames, and messages above the ceiling, which app.ts sets: the client is told by the close code.
     socket.on("error", () => this.#endSoon());
@@ -74,10 +83,19 @@ export class Connection {
 
   close(code: number, reason: string): void {
     // A paused socket would never see the client's answer.
-    this.#isReading = true;
-    this.#socket.resume();
+    this.#read(true);
     this.#socket.close(code, reason);
-    if (code !== CLOSE.normal) this.#endSoon();
+    if (code === CLOSE.normal) return;
+    this.#endSoon();
+    this.#leave();
+  }
+
+  /** Nothing more will come of it: the engine is free before the client has answered. */
+  #leave(): void {
+    this.#inbox.length = 0;
+    if (this.#hasLeft) return;
+    this.#hasLeft = true;
+    this.#protocol.onClose();
   }
 
   #endSoon(): void {
@@ -85,39 +103,51 @@ export class Connection {
     this.#socket.once("close", () => clearTimeout(timer));
   }
 
-  /** Reads on, or waits, by how much waits already. To be told whenever that has changed. */
+  /** Takes the next messages, or lets them wait, by how much waits already. To be told whenever that has changed. */
   regulate(queuedSeconds: number): void {
+    const wasBehind = this.#isBehind;
     if (queuedSeconds > MAX_QUEUED_SECONDS) this.#isBehind = true;
     else if (queuedSeconds < MAX_QUEUED_SECONDS / 2) this.#isBehind = false;
+    if (wasBehind) this.#handle();
     this.#readOrWait();
   }
 
   #handle(): void {
-    for (let next = this.#inbox.shift(); next !== undefined && this.isOpen; next = this.#inbox.shift()) {
+    while (!this.#isBusy && !this.#isBehind && this.isOpen) {
+      const next = this.#inbox.shift();
+      if (next === undefined) return;
       const { bytes, isBinary } = next;
       const work = isBinary ? this.#protocol.onBinary(bytes) : this.#protocol.onText(bytes.toString("utf8"));
-      if (work === undefined) continue;
+      if (work === undefined) {
+        this.#heldBytes -= bytes.length;
+        continue;
+      }
       this.#isBusy = true;
-      this.#readOrWait();
       void work
         .catch(() => this.close(CLOSE.internal, "failed"))
         .then(() => {
           this.#isBusy = false;
+          this.#heldBytes -= bytes.length;
           this.#handle();
           this.#readOrWait();
         });
-      return;
     }
   }
 
   #readOrWait(): void {
     if (!this.isOpen) return;
-    const reads = !this.#isBusy && !this.#isBehind;
-    // Time in which nothing is read is no silence of the client's.
-    if (!this.#isReading) this.#idle.refresh();
+    // Time in which nothing is taken is no silence of the client's.
+    if (this.#isBusy || this.#isBehind || !this.#isReading) this.#idle.refresh();
+    this.#read(this.#heldBytes <= MAX_HELD_BYTES);
+  }
+
+  #read(reads: boolean): void {
     if (reads === this.#isReading) return;
     this.#isReading = reads;
-    if (reads) this.#socket.resume();
-    else this.#socket.pause();
+    clearInterval(this.#probe);
+    if (reads) return this.#socket.resume();
+    this.#socket.pause();
+    // To a client that has gone it fails, which closes the connection.
+    this.#probe = setInterval(() => this.#socket.ping(), PROBE_MS).unref();
   }
 }

@@ -6,15 +6,21 @@ const MAX_PER_CLIENT = 8;
 
 /**
  * Largest message, in bytes: that of OpenAI's realtime API, 15 MiB of base64. Larger ones end the connection. A connection
- * holds one at most, so that all of a client's take 120 MiB, and those of all clients 960 MiB.
+ * holds one at most beside what follows, so that all of a client's take 128 MiB, and those of all clients 1 GiB.
  */
 export const MAX_MESSAGE_BYTES = 15 * 2 ** 20;
-/** Seconds of speech that may wait to be transcribed; then nothing more is read from the connection until there are fewer. */
+/** Bytes of messages that may wait for their turn; then nothing more is read from the connection. Half a minute of samples. */
+export const MAX_HELD_BYTES = 2 ** 20;
+/** Milliseconds between questions whether the client of a connection that is not read is still there. */
+export const PROBE_MS = 250;
+/** Seconds of speech that may wait to be transcribed; then messages wait until there are fewer. */
 export const MAX_QUEUED_SECONDS = 30;
 /** Milliseconds without a message after which a connection is ended. */
 export const IDLE_MS = 60_000;
 /** Milliseconds that a client which was refused has to go: what it sends meanwhile is of no use, and takes memory. */
-export const REFUSED_MS = 3000;
+export const REFUSED_MS = 1000;
+/** Milliseconds that a client has to take the last of its text, and to answer the end of its connection. */
+export const CLOSING_MS = 10_000;
 /** Unsent bytes at which a client that does not read is given up: hours of text. */
 export const MAX_UNSENT_BYTES = 4 * 2 ** 20;
 

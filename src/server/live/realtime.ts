@@ -320,6 +320,7 @@ export class RealtimeTranscription implements Protocol {
     stream.items.clear();
     stream.lease.close();
     if (this.#stream === stream) this.#stream = null;
+    this.#connection.regulate(0); // what waited is no more
   }
 
   #answer(error: unknown, eventId: string | null): void {
@@ -328,9 +329,9 @@ export class RealtimeTranscription implements Protocol {
     else if (error instanceof OptionError) [message, param] = [error.message, error.option];
     else if (error instanceof ShuttingDownError) {
       [type, code, message] = ["server_error", "shutting_down", error.message];
-      this.#connection.close(CLOSE.goingAway, "shutting down");
     } else [type, code, message] = ["server_error", "server_error", "The server had an error"];
     this.#send({ type: "error", error: { type, code, message, param, event_id: eventId } });
+    if (error instanceof ShuttingDownError) this.#connection.close(CLOSE.goingAway, "shutting down");
   }
 
   #announce(type: string, isBeta: boolean): void {
