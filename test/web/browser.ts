@@ -57,7 +57,11 @@ export interface OpenPage {
 }
 
 /** Opens the page in a browser profile of its own. */
-export async function openPage(browser: Browser, url: string, options: { width?: number } = {}): Promise<OpenPage> {
+export async function openPage(
+  browser: Browser,
+  url: string,
+  options: { width?: number; isClockStopped?: boolean } = {},
+): Promise<OpenPage> {
   const context = await browser.newContext({
     viewport: { width: options.width ?? 1280, height: 800 },
     permissions: ["microphone", "clipboard-read", "clipboard-write"],
@@ -65,6 +69,10 @@ export async function openPage(browser: Browser, url: string, options: { width?:
     acceptDownloads: true,
   });
   const page = await context.newPage();
+  if (options.isClockStopped === true) {
+    await page.clock.install({ time: 0 });
+    await page.clock.pauseAt(1000);
+  }
   const complaints: string[] = [];
   page.on("console", (message) => {
     if (message.type() === "error" || message.type() === "warning") complaints.push(message.text());
@@ -78,7 +86,7 @@ export async function openPage(browser: Browser, url: string, options: { width?:
 /** Chooses a file and starts. */
 export async function transcribe(page: Page, path: string): Promise<void> {
   await page.getByLabel("Choose a recording", { exact: true }).setInputFiles(path);
-  await page.getByRole("region", { name: "Recording" }).getByRole("button", { name: "Transcribe" }).click();
+  await page.getByRole("region", { name: "Recording" }).getByRole("button", { name: "Start", exact: true }).click();
 }
 
 /** Opens the menu of formats, takes one, and gives the name and the text of the file. */

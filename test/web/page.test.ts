@@ -90,7 +90,7 @@ describe("the page", () => {
     await transcribe(page, SAMPLE);
     await page.getByText("In the queue, 2 before you").first().waitFor();
     start.open();
-    await page.getByText("Listening, 25 %").first().waitFor();
+    await page.getByText("Transcribing, 25 %").first().waitFor();
     await page.getByText("0:02 of 0:10").waitFor();
     await page.getByText("First things first.").waitFor();
     const bar = page.getByRole("progressbar");
@@ -110,7 +110,7 @@ describe("the page", () => {
     await page.getByText("Time every word").click();
     await page.reload();
     await page.getByLabel("Choose a recording", { exact: true }).setInputFiles(SAMPLE);
-    await page.getByRole("button", { name: "Translate", exact: true }).click();
+    await page.getByRole("button", { name: "Start", exact: true }).click();
     await page.getByRole("list", { name: "Transcript" }).waitFor();
     expect(server.forms).toEqual([
       { model: "nano", task: "translate", language: "de", word_timestamps: "false", file: "en-short.wav" },
@@ -166,7 +166,8 @@ describe("the page", () => {
     await transcribe(page, SAMPLE);
     await page.getByText("5 before you").first().waitFor();
     await page.getByRole("button", { name: "Cancel" }).click();
-    await page.getByRole("button", { name: "Choose a file" }).waitFor();
+    // It can be started again with other options.
+    await page.getByRole("button", { name: "Start", exact: true }).waitFor();
     await until(() => server.deleted).toHaveLength(1);
     expect(await page.getByRole("heading", { name: "Recent" }).count()).toBe(0);
   });
@@ -307,7 +308,7 @@ describe("the page", () => {
     await page.getByRole("button", { name: "Record", exact: true }).click();
     await page.getByText("0:01").waitFor();
     await page.getByRole("button", { name: "Stop", exact: true }).click();
-    await page.getByRole("region", { name: "Recording" }).getByRole("button", { name: "Transcribe" }).click();
+    await page.getByRole("region", { name: "Recording" }).getByRole("button", { name: "Start", exact: true }).click();
     await page.getByRole("list", { name: "Transcript" }).waitFor();
     expect(server.forms[0]["file"]).toMatch(/^Recording .*\.webm$/);
   });

@@ -4,7 +4,10 @@ import { ApiError, type JobOptions, listModels, type Model, type Task } from "./
 import { type Entry, History } from "./lib/history.ts";
 import { LiveCaptions } from "./live.svelte.ts";
 import { Player } from "./player.svelte.ts";
-import { type Failure, Session } from "./session.svelte.ts";
+import { JobWatch } from "./job-watch.svelte.ts";
+import type { Wait } from "./lib/line.ts";
+import { Recorder } from "./recorder.svelte.ts";
+import { type Failure, Session, type Source } from "./session.svelte.ts";
 
 export type View = "transcribe" | "live" | "history";
 export type Theme = "system" | "light" | "dark";
@@ -26,6 +29,9 @@ class App {
   view = $state<View>("transcribe");
   models = $state.raw<readonly Model[]>([]);
   serverFailure = $state.raw<Failure | null>(null);
+  /** Set while the page waits for a server that does not answer. */
+  serverWait = $state.raw<Wait<ApiError> | null>(null);
+  needsKey = $state(false);
   choices = $state<Choices>(DEFAULTS);
   theme = $state<Theme>("system");
   entries = $state.raw<readonly Entry[]>([]);
@@ -35,6 +41,9 @@ class App {
   isKeyOpen = $state(false);
   /** Said to everyone for a moment, and by screen readers. */
   notice = $state("");
+  /** What was chosen, and has not been started. */
+  chosen = $state.raw<Source | null>(null);
+  readonly recorder = new Recorder();
   readonly player = new Player();
   readonly live = new LiveCaptions();
   readonly session = new Session(
@@ -42,7 +51,12 @@ class App {
     () => void this.loadHistory(),
     () => (this.isKeyOpen = true),
   );
+  readonly jobs = new JobWatch(
+    (entry) => this.session.lose(entry),
+    (entry, failure) => this.session.giveUp(entry, failure),
+  );
   private noticeTimer: ReturnType<typeof setTimeout> | undefined;
+  private modelsAbort: AbortController | null = null;
 
   get model(): Model | undefined {
     return this.models.find(({ id }) => id === this.choices.model) ?? this.models[0];
@@ -64,9 +78,23 @@ class App {
     this.restoreChoices();
     this.route();
     window.addEventListener("hashchange", () => this.route());
-    await Promise.all([this.loadModels(), this.openHistory()]);
-    const left = this.entries.find(({ jobId }) => jobId !== undefined);
-    if (left !== undefined && this.session.phase === "idle") await this.session.resume(left);
+    void this.loadModels();
+    const [own] = await Promise.all([this.session.restore(), this.openHistory()]);
+    const left = this.entries.find(({ id }) => id === own);
+    // Another tab may have found out by now that the job has failed.
+    const isOpen = left?.jobId !== undefined || left?.failure !== undefined;
+    if (isOpen && this.session.phase === "idle") await this.session.open(left);
+  }
+
+  /** Whether closing the page now would lose something. */
+  get isUnsaved(): boolean {
+    const isRecorded = this.recorder.isRecording || this.chosen?.kind === "recording" || !this.live.isEmpty;
+    return isRecorded || this.session.phase === "sending";
+  }
+
+  /** Stops what is under way, and offers what it was made of again. */
+  cancel(): void {
+    this.chosen = this.session.cancel();
   }
 
   go(view: View): void {
@@ -96,12 +124,18 @@ class App {
   }
 
   async loadModels(): Promise<void> {
+    this.modelsAbort?.abort();
+    const abort = new AbortController();
+    this.modelsAbort = abort;
     try {
-      this.models = await listModels();
+      this.models = await listModels((wait) => (this.serverWait = wait), abort.signal);
       this.serverFailure = null;
+      this.needsKey = false;
     } catch (error) {
+      if (abort.signal.aborted) return;
       if (!(error instanceof ApiError)) throw error;
-      if (error.status === 401) this.isKeyOpen = true;
+      this.needsKey = error.status === 401;
+      if (this.needsKey) this.isKeyOpen = true;
       this.serverFailure = error;
     }
   }
@@ -113,6 +147,7 @@ class App {
   private async openHistory(): Promise<void> {
     try {
       this.history = await History.open();
+      this.history.onChange = () => void this.loadHistory();
       await this.loadHistory();
     } catch {
       this.isHistoryOff = true;
