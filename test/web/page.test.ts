@@ -3,8 +3,9 @@
  * server.test.ts drives it against the real one.
  */
 
-import { readdirSync, rmSync, statSync } from "node:fs";
+import { readdirSync, readFileSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import type { Browser } from "playwright-core";
 import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished } from "vitest";
 import { samplePath } from "../helpers/samples.ts";
@@ -13,6 +14,7 @@ import {
   CHROMIUM,
   download,
   expectNoOverflow,
+  film,
   launch,
   NO_CHROMIUM,
   openPage,
@@ -126,15 +128,69 @@ describe("the page", () => {
     expect(server.forms[0]).toMatchObject({ model: "base.en", task: "transcribe" });
   });
 
-  it("sends a link, and plays nothing that it does not have", async () => {
+  it("shows the picture of a film, and plays it from a word", async () => {
+    const { page, complaints } = await open();
+    const file = { name: "talk.mp4", mimeType: "video/mp4", buffer: await film(page) };
+    await page.getByLabel("Choose a recording", { exact: true }).setInputFiles(file);
+    await page.getByRole("button", { name: "Start", exact: true }).click();
+    await page.getByRole("list", { name: "Transcript" }).waitFor();
+    await page.locator("video").waitFor();
+    const seeks = await watchSeeks(page);
+    await page.getByText("likes", { exact: true }).click();
+    await until(async () => (await seeks()).length).toBeGreaterThan(0);
+    await until(async () => (await playing(page)).time).toBeGreaterThan(0);
+    expect(await page.getByRole("group", { name: "Player" }).count()).toBe(1);
+    await expectNoOverflow(page);
+    expect(complaints).toEqual([]);
+  });
+
+  it("shows no picture where there is none, whatever the type of the file", async () => {
     const { page } = await open();
-    await page.getByLabel("Link to a recording").fill("https://example.org/talks/opening.mp3");
+    const file = { name: "talk.mp4", mimeType: "video/mp4", buffer: readFileSync(SAMPLE) };
+    await page.getByLabel("Choose a recording", { exact: true }).setInputFiles(file);
+    await page.getByRole("button", { name: "Start", exact: true }).click();
+    await page.getByRole("button", { name: "Play", exact: true }).click();
+    await until(async () => (await playing(page)).time).toBeGreaterThan(0);
+    expect(await page.locator("video").isVisible()).toBe(false);
+  });
+
+  it("says that the browser cannot play a recording", async () => {
+    const { page } = await open();
+    await transcribe(page, fileURLToPath(new URL("../fixtures/audio/tone.wma", import.meta.url)));
+    await page.getByText("The browser cannot play recordings of this kind").waitFor();
+    expect(await page.getByRole("group", { name: "Player" }).count()).toBe(0);
+  });
+
+  it.each([
+    { path: "talks/opening.wav", isFilm: false },
+    { path: "talks/opening.mp4?part=2", isFilm: true },
+    { path: "talks/opening", isFilm: true },
+  ])("sends the link .../$path, and plays it from there", async ({ path, isFilm }) => {
+    const { page, complaints } = await open();
+    const url = `https://media.example.org/${path}`;
+    const body = isFilm ? await film(page) : readFileSync(SAMPLE);
+    const contentType = isFilm ? "video/mp4" : "audio/wav";
+    await page.route(`${new URL(url).origin}/**`, (route) => route.fulfill({ body, contentType }));
+    await page.getByLabel("Link to a recording").fill(url);
     await page.getByLabel("Link to a recording").press("Enter");
     await page.getByRole("list", { name: "Transcript" }).waitFor();
-    expect(server.forms[0]).toMatchObject({ url: "https://example.org/talks/opening.mp3" });
-    expect(await page.getByLabel("Name").inputValue()).toBe("opening.mp3");
+    expect(server.forms[0]).toMatchObject({ url });
+    expect(await page.getByLabel("Name").inputValue()).toMatch(/opening/);
+    await page.getByRole("button", { name: "Play", exact: true }).click();
+    await until(async () => (await playing(page)).time).toBeGreaterThan(0);
+    if (isFilm) await page.locator("video").waitFor();
+    expect(complaints).toEqual([]);
+  });
+
+  it("says that the browser cannot play what is at a link, and links to it", async () => {
+    const { page } = await open();
+    const url = "https://video.example.org/watch?v=1";
+    await page.route(url, (route) => route.fulfill({ body: "<!doctype html>", contentType: "text/html" }));
+    await page.getByLabel("Link to a recording").fill(url);
+    await page.getByLabel("Link to a recording").press("Enter");
+    await page.getByText("The browser cannot play what is at this link").waitFor();
+    expect(await page.getByRole("link", { name: "Open the link" }).getAttribute("href")).toBe(url);
     expect(await page.getByRole("group", { name: "Player" }).count()).toBe(0);
-    await page.getByText("The recording stays at its link").waitFor();
   });
 
   it("says what the server says, with the remedy, and tries again", async () => {
