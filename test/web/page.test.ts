@@ -119,6 +119,71 @@ describe("the page", () => {
     ]);
   });
 
+  it("takes terms, accuracy and several languages, and remembers them", async () => {
+    const { page } = await open();
+    await page.getByText("More", { exact: true }).click();
+    await page.getByLabel("Accuracy").selectOption("Careful, slower");
+    await page.getByText("Several languages").click();
+    await transcribe(page, SAMPLE);
+    await page.getByRole("list", { name: "Transcript" }).waitFor();
+    await page.reload();
+    // What has an effect is in sight.
+    const terms = page.getByLabel("Names and terms to expect");
+    await terms.fill("  Clara, Nguyễn ");
+    await transcribe(page, SAMPLE);
+    await page.getByRole("list", { name: "Transcript" }).waitFor();
+    const both = { algorithm: "sequential", language_per_window: "true" };
+    expect(server.forms).toEqual([
+      expect.objectContaining(both),
+      expect.objectContaining({ ...both, prompt: Buffer.from("Clara, Nguyễn").toString("latin1") }),
+    ]);
+    expect(server.forms[0]).not.toHaveProperty("prompt");
+  });
+
+  it("asks for the careful mode where there are terms, which only that takes, and says so", async () => {
+    const { page } = await open();
+    await page.getByText("More", { exact: true }).click();
+    expect(await page.getByLabel("Accuracy").inputValue()).toBe("chunked");
+    await page.getByLabel("Names and terms to expect").fill("Clara");
+    expect(await page.getByLabel("Accuracy").inputValue()).toBe("sequential");
+    expect(await page.getByLabel("Accuracy").isDisabled()).toBe(true);
+    await page.getByLabel("Names and terms to expect").fill("");
+    await until(() => page.getByLabel("Accuracy").inputValue()).toBe("chunked");
+  });
+
+  it("does not ask for several languages where one was chosen, or where the model knows one", async () => {
+    const { page } = await open();
+    await page.getByText("More", { exact: true }).click();
+    await page.getByText("Several languages").click();
+    await page.getByLabel("Spoken language").selectOption("German");
+    expect(await page.getByLabel("Several languages").isDisabled()).toBe(true);
+    await transcribe(page, SAMPLE);
+    await page.getByRole("list", { name: "Transcript" }).waitFor();
+    expect(server.forms[0]).not.toHaveProperty("language_per_window");
+    await page.goto(server.url);
+    await page.reload();
+    await page.getByLabel("Spoken language").selectOption("Detect");
+    await page.getByLabel("Model").selectOption("base.en");
+    expect(await page.getByLabel("Several languages").count()).toBe(0);
+    await transcribe(page, SAMPLE);
+    await page.getByRole("list", { name: "Transcript" }).waitFor();
+    expect(server.forms[1]).not.toHaveProperty("language_per_window");
+  });
+
+  it("names all languages of a recording, those with the most speech first, in the history too", async () => {
+    const { page } = await open();
+    const heard = [
+      { ...sentence(0, 0, "Guten Tag."), language: "de" },
+      { ...sentence(1, 5, "Good morning to you."), language: "en" },
+      { ...sentence(2, 12, "Und jetzt weiter im Text."), language: "de" },
+    ];
+    server.script = (send) => send({ type: "done", transcript: transcript(heard, 15), seconds: 1 });
+    await transcribe(page, SAMPLE);
+    await page.getByText("German, English").waitFor();
+    await page.getByRole("link", { name: "History" }).click();
+    await page.getByText(/German, English/).waitFor();
+  });
+
   it("offers no languages for a model that knows one", async () => {
     const { page } = await open();
     await page.getByLabel("Model").selectOption("base.en");

@@ -12,6 +12,8 @@ export type { Segment, Transcript, Word } from "../../src/transcription/transcri
 
 export type Task = "transcribe" | "translate";
 
+export type Algorithm = "chunked" | "sequential";
+
 export interface Model {
   readonly id: string;
   readonly isMultilingual: boolean;
@@ -24,6 +26,12 @@ export interface JobOptions {
   readonly language?: string | undefined;
   /** Whether every word gets its time. */
   readonly hasWordTimes: boolean;
+  /** `chunked` is faster; `sequential` is openai/whisper's own, which hears a window again where it doubts its text. */
+  readonly algorithm?: Algorithm | undefined;
+  /** Names and terms that the recording has; the algorithm is sequential then. */
+  readonly prompt?: string | undefined;
+  /** Whether each window's language is detected by itself. */
+  readonly languagePerWindow?: boolean | undefined;
 }
 
 export type JobSource =
@@ -196,6 +204,9 @@ export function submitJob(
   form.append("task", options.task);
   if (options.language !== undefined) form.append("language", options.language);
   form.append("word_timestamps", String(options.hasWordTimes));
+  if (options.algorithm === "sequential") form.append("algorithm", options.algorithm);
+  if (options.prompt !== undefined) form.append("prompt", options.prompt);
+  if (options.languagePerWindow === true) form.append("language_per_window", "true");
   if (source.kind === "url") form.append("url", source.url);
   else form.append("file", source.file, source.name);
   return new Line(isNotTaken, onWait, signal).persist(async () => {

@@ -1,6 +1,6 @@
 /** The page's one state: which part is shown, what the server offers, choices, history, and what is under way. */
 
-import { ApiError, type JobOptions, listModels, type Model, type Task } from "./api.ts";
+import { type Algorithm, ApiError, type JobOptions, listModels, type Model, type Task } from "./api.ts";
 import { type Entry, History } from "./lib/history.ts";
 import { LiveCaptions } from "./live.svelte.ts";
 import { Player } from "./player.svelte.ts";
@@ -19,11 +19,17 @@ interface Choices {
   language: string;
   model: string;
   words: boolean;
+  algorithm: Algorithm;
+  prompt: string;
+  languagePerWindow: boolean;
 }
 
 const CHOICES = "sotto.choices";
 const THEME = "sotto.theme";
-const DEFAULTS: Choices = { task: "transcribe", language: "", model: "", words: true };
+const DEFAULTS: Choices = {
+  ...{ task: "transcribe", language: "", model: "", words: true },
+  ...{ algorithm: "chunked", prompt: "", languagePerWindow: false },
+};
 
 class App {
   view = $state<View>("transcribe");
@@ -62,20 +68,37 @@ class App {
     return this.models.find(({ id }) => id === this.choices.model) ?? this.models[0];
   }
 
+  /** A prompt needs the algorithm that takes one. */
+  get algorithm(): Algorithm {
+    return this.choices.prompt.trim() === "" ? this.choices.algorithm : "sequential";
+  }
+
+  /** Whether something is chosen that most people leave alone. */
+  get hasMore(): boolean {
+    const { algorithm, prompt, languagePerWindow } = this.choices;
+    return algorithm !== "chunked" || prompt !== "" || languagePerWindow;
+  }
+
   /** As the server is asked. */
   get jobOptions(): JobOptions {
-    const { task, language, words } = this.choices;
+    const { task, language, words, prompt, languagePerWindow } = this.choices;
     const isMultilingual = this.model?.isMultilingual !== false;
     return {
       model: this.model?.id,
       task: isMultilingual ? task : "transcribe",
       language: isMultilingual && language !== "" ? language : undefined,
       hasWordTimes: words,
+      algorithm: this.algorithm,
+      ...(prompt.trim() !== "" && { prompt: prompt.trim() }),
+      ...(isMultilingual && language === "" && languagePerWindow && { languagePerWindow }),
     };
   }
 
-  async begin(): Promise<void> {
+  constructor() {
     this.restoreChoices();
+  }
+
+  async begin(): Promise<void> {
     this.route();
     window.addEventListener("hashchange", () => this.route());
     void this.loadModels();

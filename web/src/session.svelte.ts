@@ -12,6 +12,7 @@ import {
   submitJob,
 } from "./api.ts";
 import { excerpt, OpenDocument } from "./document.svelte.ts";
+import { spokenLanguages } from "./languages.ts";
 import { bytes, clock } from "./lib/format.ts";
 import { type Entry, type Failure, type History, randomId } from "./lib/history.ts";
 import type { Wait } from "./lib/line.ts";
@@ -375,7 +376,9 @@ export class Session {
   private async finish(entry: Entry, end: JobEvent & { type: "done" }, audio: Blob | null): Promise<void> {
     const { jobId, ...rest } = entry;
     const { segments, language, languageProbability, duration, warnings } = end.transcript;
-    const kept = await this.keep({ ...rest, language, languageProbability, duration, warnings }, segments, audio);
+    const languages = spokenLanguages(segments, language);
+    const heard = { language, languageProbability, languages, duration, warnings };
+    const kept = await this.keep({ ...rest, ...heard }, segments, audio);
     this.tab.release();
     this.document = new OpenDocument(kept, { segments }, audio);
     this.phase = "idle";

@@ -25,6 +25,8 @@ export interface Entry {
   /** Code. */
   readonly language: string;
   readonly languageProbability: number | null;
+  /** Codes of all that are spoken, those that are spoken most first; missing in entries of older pages. */
+  readonly languages?: readonly string[];
   /** Of the audio, in seconds. */
   readonly duration: number;
   /** The beginning of the text. */
