@@ -8,7 +8,9 @@ const [sample = "samples/en-medium.flac", rounds = "7"] = process.argv.slice(2);
 const times = [];
 for (let round = -1; round < Number(rounds); round++) {
   const started = performance.now();
-  const { status, stdout } = spawnSync(process.execPath, ["dist/cli/main.js", sample, "--quiet"], { cwd: root });
+  const { status, stdout } = spawnSync(process.execPath, ["dist/cli/main.js", sample, "--model", "nano", "--quiet"], {
+    cwd: root,
+  });
   if (status !== 0 || stdout.length === 0) throw new Error(`sotto ${sample} failed with exit code ${status}`);
   if (round >= 0) times.push(performance.now() - started); // the first run packs the weights
 }

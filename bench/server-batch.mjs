@@ -24,8 +24,12 @@ async function post(path) {
   return (await response.json()).text;
 }
 
+async function transcribeAll() {
+  for await (const { error } of pipeline.transcribeMany(clips)) if (error) throw error;
+}
+
 const ways = {
-  local: () => pipeline.transcribe(clips, { returnTimestamps: true }),
+  local: transcribeAll,
   server: () => Promise.all(clips.map(post)),
 };
 const times = { local: [], server: [] };

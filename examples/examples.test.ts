@@ -37,6 +37,7 @@ describe("examples", () => {
     try {
       await run(
         "subtitles.mjs",
+        "--model=nano",
         "samples/es-short.flac",
         "samples/en-short.wav",
         "--dtype=float32",
@@ -57,7 +58,7 @@ describe("examples", () => {
   });
 
   it("model.mjs prints language and text of one window", async () => {
-    const [language, text] = (await run("model.mjs", "samples/de-short.flac")).trimEnd().split("\n");
+    const [language, text] = (await run("model.mjs", "samples/de-short.flac", "nano")).trimEnd().split("\n");
     expect(language).toBe("de");
     expect(text.trim()).toBe((await golden("de-short", "without_timestamps")).text.trim());
   });

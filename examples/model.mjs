@@ -1,11 +1,12 @@
 // Uses processor and model directly, without the pipeline, on one window of audio: as with Hugging Face's classes.
 //
-//   node examples/model.mjs samples/de-short.flac [MODEL]
+//   node examples/model.mjs talk.mp3 [MODEL]
+//   node examples/model.mjs samples/de-short.flac nano
 
 import { WhisperForConditionalGeneration, WhisperProcessor } from "sotto";
 import { loadAudio } from "sotto/audio";
 
-const [file, id = "nano"] = process.argv.slice(2);
+const [file, id] = process.argv.slice(2);
 
 const processor = await WhisperProcessor.fromPretrained(id);
 const model = await WhisperForConditionalGeneration.fromPretrained(id, { dtype: "float32" });

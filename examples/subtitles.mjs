@@ -10,20 +10,23 @@ import { WhisperPipeline, writeTranscript } from "sotto";
 const { values, positionals: files } = parseArgs({
   allowPositionals: true,
   options: {
-    model: { type: "string", default: "nano" },
+    model: { type: "string" },
     dtype: { type: "string", default: "auto" },
     output: { type: "string" },
   },
 });
 
 const pipeline = await WhisperPipeline.fromPretrained(values.model, { dtype: values.dtype });
-const transcripts = await pipeline.transcribe(files, { task: "translate", returnTimestamps: true });
-await pipeline.dispose();
-
-for (const [i, transcript] of transcripts.entries()) {
-  const { dir, name } = parse(files[i]);
+for await (const { index, error, transcript } of pipeline.transcribeMany(files, { task: "translate" })) {
+  if (error) {
+    console.error(error.message);
+    process.exitCode = 1;
+    continue;
+  }
+  const { dir, name } = parse(files[index]);
   const path = join(values.output ?? dir, `${name}.srt`);
   await writeFile(path, writeTranscript(transcript, "srt"));
   console.log(`${path}: ${transcript.segments.length} segments, from ${transcript.language}`);
   for (const warning of transcript.warnings) console.warn(`${path}: ${warning}`);
 }
+await pipeline.dispose();

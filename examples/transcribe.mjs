@@ -1,10 +1,11 @@
 // Prints a recording's segments as they are ready, each with its times.
 //
-//   node examples/transcribe.mjs samples/en-long.flac [MODEL [DTYPE]]
+//   node examples/transcribe.mjs talk.mp3 [MODEL [DTYPE]]
+//   node examples/transcribe.mjs samples/en-long.flac nano
 
 import { WhisperPipeline } from "sotto";
 
-const [file, model = "nano", dtype = "auto"] = process.argv.slice(2);
+const [file, model, dtype = "auto"] = process.argv.slice(2);
 
 const pipeline = await WhisperPipeline.fromPretrained(model, { dtype });
 for await (const { start, end, text } of pipeline.segments(file)) {

@@ -1,4 +1,5 @@
-// The kernels as a Node-API addon. What it is given has been checked in TypeScript (src/engine/native): this is its only caller.
+// The kernels as a Node-API addon. What it is given has been checked in TypeScript (src/engine/native): this is its only caller. Loading
+// it is safe on any x86-64 CPU; calling it where the instructions are missing throws.
 // Long work runs on a thread of the system's pool and gives a promise; one call at a time for each model, which the caller sees to.
 #include <fcntl.h>
 #include <node_api.h>
@@ -395,13 +396,14 @@ napi_value openEngine(napi_env env, const Arguments& args) {
   return makeHandle(env, engine, 0);
 }
 
-// encode(engine, mel, keepFeatures): Promise of { window, features }; one window.
+// encode(engine, mel, keepFeatures): Promise of { window, features, finite }; one window.
 napi_value encode(napi_env env, const Arguments& args) {
   auto engine = handle<Engine>(env, args[0]);
   const Span<float> mel = typedArray<float>(env, args[1]);
   struct State {
     std::vector<float> mel, features;
     std::shared_ptr<Window> window;
+    bool finite = false;
   };
   auto state = std::make_shared<State>();
   state->mel.assign(mel.begin(), mel.end());
@@ -412,17 +414,18 @@ napi_value encode(napi_env env, const Arguments& args) {
         const Dimensions& d = engine->model.dims;
         state->window = std::make_shared<Window>(d);
         if (keepFeatures) state->features.resize(static_cast<size_t>(d.nAudioCtx) * d.nAudioState);
-        engine->encoder->encode(state->mel.data(), *state->window, keepFeatures ? state->features.data() : nullptr);
+        state->finite = engine->encoder->encode(state->mel.data(), *state->window, keepFeatures ? state->features.data() : nullptr);
       },
       [=](napi_env e) {
-        napi_value features;
+        napi_value features, finite;
+        napi_get_boolean(e, state->finite, &finite);
         if (keepFeatures) {
           features = floatsOf(e, state->features);
         } else {
           napi_get_null(e, &features);
         }
         const size_t bytes = state->window->bytes();
-        return objectOf(e, {{"window", makeHandle(e, state->window, bytes)}, {"features", features}});
+        return objectOf(e, {{"window", makeHandle(e, state->window, bytes)}, {"features", features}, {"finite", finite}});
       });
 }
 
@@ -567,6 +570,8 @@ napi_value call(napi_env env, napi_callback_info info) {
   Arguments arguments(count);
   if (napi_get_cb_info(env, info, &count, arguments.data(), nullptr, nullptr) != napi_ok) return nullptr;
   try {
+    // Everything but this file and cpu.cc is compiled for the instructions that the CPU was asked for.
+    if (detectIsa() == Isa::kNone) throw JsError("Cannot use the native kernels: the CPU or the system lacks " + missingInstructions());
     return function(env, arguments);
   } catch (const std::exception& error) {
     napi_throw_error(env, nullptr, error.what());
@@ -586,6 +591,7 @@ void define(napi_env env, napi_value exports, const char* name) {
 napi_value initialize(napi_env env, napi_value exports) {
   try {
     check(napi_set_named_property(env, exports, "isa", stringOf(env, isaName(detectIsa()))), "define isa");
+    check(napi_set_named_property(env, exports, "missing", stringOf(env, missingInstructions().c_str())), "define missing");
     check(napi_set_named_property(env, exports, "sources", stringOf(env, SOTTO_SOURCES)), "define sources");
     define<checksumFile>(env, exports, "checksumFile");
     define<packedSize>(env, exports, "packedSize");

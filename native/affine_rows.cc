@@ -24,7 +24,10 @@ struct Steps {
   explicit Steps(const Range& range) {
     float least = _mm512_reduce_min_ps(range.least), most = _mm512_reduce_max_ps(range.most);
     float width = most - least;
-    if (!(width > kTiny)) return;
+    if (!(width > kTiny)) {
+      if (width != width) scale = width;  // a row of NaN stays one
+      return;
+    }
     scale = width / 255;
     factor = 255 / width;
     zero = _mm_cvtss_f32(_mm_roundscale_ss(_mm_setzero_ps(), _mm_set_ss(-least * factor), 8));

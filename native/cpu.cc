@@ -5,10 +5,10 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <array>
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
-#include <initializer_list>
 
 namespace sotto {
 namespace {
@@ -24,30 +24,57 @@ uint64_t enabledState() {
   return uint64_t{high} << 32 | low;
 }
 
-bool has(uint32_t word, std::initializer_list<int> bits) {
-  for (int bit : bits) {
-    if (!(word >> bit & 1)) return false;
-  }
-  return true;
+struct Feature {
+  const char* name;
+  bool there;
+};
+
+bool bit(uint32_t word, int index) { return (word >> index & 1) != 0; }
+
+// What the kernels need, by its names in /proc/cpuinfo, and whether it is there. The last one is the system's: it keeps AVX-512 registers.
+std::array<Feature, 9> required() {
+  uint32_t a = 0, b = 0, c1 = 0, b7 = 0, c7 = 0, d = 0;
+  if (!__get_cpuid(1, &a, &b, &c1, &d)) c1 = 0;
+  if (!__get_cpuid_count(7, 0, &a, &b7, &c7, &d)) b7 = c7 = 0;
+  const bool asksSystem = bit(c1, 27);  // OSXSAVE: xgetbv is an instruction
+  const uint64_t state = asksSystem ? enabledState() : 0;
+  return {{{"avx2", bit(b7, 5)},
+           {"fma", bit(c1, 12)},
+           {"f16c", bit(c1, 29)},
+           {"avx512f", bit(b7, 16)},
+           {"avx512bw", bit(b7, 30)},
+           {"avx512dq", bit(b7, 17)},
+           {"avx512vl", bit(b7, 31)},
+           {"avx512_vnni", bit(c7, 11)},
+           {"a system that keeps AVX-512 registers", (state & kAvx512State) == kAvx512State}}};
+}
+
+bool forgone() {
+  const char* wanted = std::getenv("SOTTO_ISA");
+  return wanted != nullptr && std::strcmp(wanted, "none") == 0;
 }
 
 Isa ask() {
-  uint32_t a, b, c, d;
-  if (!__get_cpuid(1, &a, &b, &c, &d)) return Isa::kNone;
-  if (!has(c, {12, 27, 28, 29})) return Isa::kNone;  // FMA, OSXSAVE, AVX, F16C
-  uint64_t state = enabledState();
-  if ((state & kAvx512State) != kAvx512State) return Isa::kNone;
-  if (!__get_cpuid_count(7, 0, &a, &b, &c, &d)) return Isa::kNone;
-  bool vnni = has(b, {5, 16, 17, 30, 31}) && has(c, {11});  // AVX2, AVX-512 F, DQ, BW, VL; VNNI
-  if (!vnni) return Isa::kNone;
+  if (!missingInstructions().empty()) return Isa::kNone;
   const char* wanted = std::getenv("SOTTO_ISA");
   if (wanted != nullptr && std::strcmp(wanted, "avx512-vnni") == 0) return Isa::kAvx512Vnni;
-  bool tiles = has(d, {24, 25}) && (state & kTileState) == kTileState;  // AMX-TILE, AMX-INT8
+  uint32_t a, b, c, d;
+  if (!__get_cpuid_count(7, 0, &a, &b, &c, &d)) return Isa::kAvx512Vnni;
+  bool tiles = bit(d, 24) && bit(d, 25) && (enabledState() & kTileState) == kTileState;  // AMX-TILE, AMX-INT8
   if (tiles && syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0) return Isa::kAmxInt8;
   return Isa::kAvx512Vnni;
 }
 
 }  // namespace
+
+std::string missingInstructions() {
+  if (forgone()) return "what SOTTO_ISA=none forgoes";
+  std::string missing;
+  for (const auto& [name, there] : required()) {
+    if (!there) missing += (missing.empty() ? "" : ", ") + std::string(name);
+  }
+  return missing;
+}
 
 Isa detectIsa() {
   static const Isa isa = ask();

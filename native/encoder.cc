@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "affine_rows.h"
+#include "vectors.h"
 
 namespace sotto {
 namespace {
@@ -184,7 +185,7 @@ struct Pass {
 
 }  // namespace
 
-void Encoder::encode(const float* mel, Window& window, float* features) {
+bool Encoder::encode(const float* mel, Window& window, float* features) {
   const Dimensions& dims = model_.dims;
   const int rows = dims.nAudioCtx, state = dims.nAudioState;
   Buffers& buffers = *buffers_;
@@ -209,6 +210,11 @@ void Encoder::encode(const float* mel, Window& window, float* features) {
   }
   if (features != nullptr) layerNorm(pass.x.data, pass.x.stride, model_.encoderNorm, state, 0, rows, features, state);
   pass.remember(window);
+  // Bytes cannot hold what is no number, but the sum of all layers' outputs does.
+  for (int row = 0; row < rows; row++) {
+    if (!allFinite(pass.x.row(row), state)) return false;
+  }
+  return true;
 }
 
 }  // namespace sotto

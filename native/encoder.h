@@ -16,7 +16,8 @@ class Encoder {
 
   // mel: [nMels, 2 * nAudioCtx]. Fills the window's keys and values.
   // features: [nAudioCtx, nAudioState], or null if they are not wanted.
-  void encode(const float* mel, Window& window, float* features);
+  // Returns whether all that was computed are finite numbers.
+  bool encode(const float* mel, Window& window, float* features);
 
  private:
   struct Buffers;

@@ -2,7 +2,9 @@
 #include "matrix.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
+#include <limits>
 
 #include "cpu.h"
 #include "matrix_kernels.h"
@@ -43,6 +45,12 @@ float largestMagnitude(const float* x, int n) {
 }
 
 float reciprocalScale(float largest) { return largest > kTiny ? kLargest / largest : 0.0f; }
+
+// NaN for a row with an infinity in it, or of NaN alone, as norms make them: a product with it must not look like a number.
+float scaleOf(float largest, float factor) {
+  if (!std::isfinite(largest)) return std::numeric_limits<float>::quiet_NaN();
+  return factor > 0 ? largest / kLargest : 0;
+}
 
 // 64 numbers as signed bytes; those from `n` on are 0.
 __m512i quantize64(const float* x, int n, __m512 factor) {
@@ -94,7 +102,7 @@ void packMatrix(const float* weight, int nIn, int nOut, size_t stride, void* byt
     for (int out = 0; out < kBlockOut; out++) {
       float largest = out < outs ? largestMagnitude(weight + (first + out) * stride, nIn) : 0;
       factors[out] = reciprocalScale(largest);
-      scales[first + out] = factors[out] > 0 ? largest / kLargest : 0;
+      scales[first + out] = scaleOf(largest, factors[out]);
     }
     std::memset(block, 0, sizeof block);
     __m512i sum = _mm512_setzero_si512();
@@ -121,7 +129,7 @@ void quantizeRows(const float* x, size_t stride, int from, int to, QuantizedRows
     const float* values = x + row * stride;
     float largest = largestMagnitude(values, out.cols);
     float factor = reciprocalScale(largest);
-    out.scales[row] = factor > 0 ? largest / kLargest : 0;
+    out.scales[row] = scaleOf(largest, factor);
     uint8_t* bytes = out.bytes + row * out.stride;
     for (int i = 0; i < out.cols; i += 64) {
       __m512i quantized = quantize64(values + i, out.cols - i, _mm512_set1_ps(factor));

@@ -107,8 +107,10 @@ void topTokens(const float* logits, size_t count, int k, int* ids, float* logpro
     const double normalizer = logprobs[0] + std::log(sumOfExp(logits, count, logprobs[0]));
     for (int i = 0; i < found; i++) logprobs[i] = static_cast<float>(logprobs[i] - normalizer);
   }
+  // Every comparison passes over NaN: a row of it is not one without a possible token.
+  const bool isNumber = found > 0 || std::none_of(logits, logits + count, [](float x) { return std::isnan(x); });
   std::fill(ids + found, ids + std::max(k, found), -1);
-  std::fill(logprobs + found, logprobs + std::max(k, found), kImpossible);
+  std::fill(logprobs + found, logprobs + std::max(k, found), isNumber ? kImpossible : std::numeric_limits<float>::quiet_NaN());
 }
 
 }  // namespace sotto

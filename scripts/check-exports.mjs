@@ -14,7 +14,10 @@ import { formatMessage } from "publint/utils";
 /** Folders of src/ that are no entry point, each with the reason. */
 export const INTERNAL = new Map([
   ["cli", "it is the program in package.json's bin"],
+  ["files", "it mends what Node does to folders, and is no stage of a transcription"],
+  ["network", "how proxies are gone through is the affair of who downloads"],
   ["onnx", "how graphs are written is the cpu engine's own affair"],
+  ["options", "how options are checked shows in the errors of those that have them"],
   ["pipeline", "it is what the main entry point offers"],
   ["tensor", "a tensor is a plain { data, dims }, and its type comes with what takes or gives one"],
 ]);

@@ -21,20 +21,24 @@ import ts from "typescript";
  *   (they run there), and no module of Node; of a folder that is not portable only types, and the files named
  */
 
-/** The folders, lowest first. `tensor`, errors.ts and worker-url.ts are open to all. @type {readonly Folder[]} */
+/** The folders, lowest first. `tensor`, `options`, errors.ts and worker-url.ts are open to all. @type {readonly Folder[]} */
 export const FOLDERS = [
   { name: "tensor", imports: [], portable: [] },
+  { name: "schemas", imports: [], portable: ["zod"] },
+  { name: "options", imports: [], portable: [] },
 
-  { name: "audio", imports: [] },
+  { name: "files", imports: [] },
+  { name: "network", imports: [] },
+  { name: "audio", imports: ["network"] },
   { name: "tokenizer", imports: [], portable: ["@huggingface/tokenizers"] },
   { name: "onnx", imports: [], portable: [] },
-  { name: "hub", imports: [] },
+  { name: "hub", imports: ["files", "network"] },
 
   { name: "features", imports: ["type audio", "audio/constants.ts"], portable: [] },
   { name: "model", imports: [], portable: [] },
 
   { name: "checkpoint", imports: ["model", "hub"] },
-  { name: "engine", imports: ["features", "model", "onnx"] },
+  { name: "engine", imports: ["files", "features", "model", "onnx"] },
 
   {
     name: "scheduling",
@@ -66,7 +70,16 @@ export const FOLDERS = [
   {
     name: "live",
     imports: [
-      ...["audio", "audio/constants.ts", "audio/g711.ts", "tokenizer", "features", "model", "engine/engine.ts"],
+      ...[
+        "audio",
+        "audio/constants.ts",
+        "audio/g711.ts",
+        "audio/unit-scale.ts",
+        "tokenizer",
+        "features",
+        "model",
+        "engine/engine.ts",
+      ],
       ...["decoding", "alignment", "transcription"],
     ],
   },
@@ -85,18 +98,18 @@ export const FOLDERS = [
   {
     name: "server",
     imports: [
-      ...["audio", "tokenizer", "hub", "features", "model", "checkpoint", "engine", "scheduling", "decoding"],
+      ...["files", "audio", "tokenizer", "hub", "features", "model", "checkpoint", "engine", "scheduling", "decoding"],
       ...["alignment", "transcription", "live", "outputs", "pipeline", "pipeline/choices.ts", "tokenizer/task.ts"],
-      "audio/private-address.ts",
+      ...["audio/private-address.ts", "audio/download.ts"],
     ],
   },
 
   {
     name: "cli",
     imports: [
-      ...["index.ts", "audio", "tokenizer", "onnx", "hub", "features", "model", "checkpoint", "engine", "decoding"],
-      ...["alignment", "transcription", "live", "outputs", "evaluation", "pipeline", "server", "pipeline/choices.ts"],
-      ...["tokenizer/task.ts", "server/config-fields.ts"],
+      ...["index.ts", "files", "audio", "tokenizer", "onnx", "hub", "features", "model", "checkpoint", "engine"],
+      ...["decoding", "alignment", "transcription", "live", "outputs", "evaluation", "pipeline", "server"],
+      ...["pipeline/choices.ts", "tokenizer/task.ts", "server/config-fields.ts"],
     ],
   },
 ];
@@ -110,6 +123,7 @@ export const INTERFACES = [
 ];
 
 const OPEN_TO_ALL = ["errors.ts", "worker-url.ts"];
+const OPEN_FOLDERS = ["tensor", "options"];
 const PACKAGE = "sotto";
 
 /**
@@ -181,7 +195,7 @@ function faultOfImport(from, { specifier, kind }) {
   }
   const who = folder?.name ?? from;
   if (granted.includes(`type ${target}`)) return `${who} may import ${target} only with \`import type\``;
-  return `${who} may not import "${to}", only ${["tensor", ...granted.filter((name) => name !== "tensor"), ...OPEN_TO_ALL].join(", ")}`;
+  return `${who} may not import "${to}", only ${[...OPEN_FOLDERS, ...granted.filter((name) => !OPEN_FOLDERS.includes(name)), ...OPEN_TO_ALL].join(", ")}`;
 }
 
 /** @param {string} from @param {Folder | undefined} folder @param {string} specifier */
@@ -209,7 +223,7 @@ function faultOfWorker(from, { specifier }) {
 
 /** @param {string} from @param {Folder | undefined} folder undefined for src/index.ts */
 function grantsOf(from, folder) {
-  if (folder !== undefined) return folder.name === "tensor" ? [] : ["tensor", ...folder.imports];
+  if (folder !== undefined) return OPEN_FOLDERS.includes(folder.name) ? [] : [...OPEN_FOLDERS, ...folder.imports];
   return FOLDERS.map(({ name }) => name).filter((name) => name !== "cli");
 }
 

@@ -8,6 +8,7 @@ export {
   EngineUnavailableError,
   HubError,
   InputError,
+  NotFiniteError,
   OptionError,
   ShapeError,
   UnsupportedAudioError,
@@ -33,6 +34,7 @@ export {
 export {
   ALGORITHMS,
   DEVICES,
+  defaultModel,
   DTYPES,
   WhisperForConditionalGeneration,
   WhisperPipeline,
@@ -45,6 +47,7 @@ export {
   type GenerateOptions,
   type GenerateOutput,
   type LoadOptions,
+  type LoadProcessorOptions,
   type PipelineOptions,
   type ProcessorOptions,
   type SequentialTranscribeOptions,

@@ -15,7 +15,7 @@ export async function transcripts(folder, options) {
   const pipeline = await WhisperPipeline.fromPretrained(nano, options);
   const results = {};
   for (const file of readdirSync(folder).filter((name) => name.endsWith(".wav"))) {
-    const { segments } = await pipeline.transcribe(readFileSync(join(folder, file)), { returnTimestamps: true });
+    const { segments } = await pipeline.transcribe(readFileSync(join(folder, file)));
     results[file] = segments.map(({ start, end, text }) => [start, end, text]);
   }
   await pipeline.dispose();

@@ -41,10 +41,30 @@ export interface LoadAudioOptions {
   allowPrivateAddresses?: boolean;
   /** Ceiling of a download, and of a stream that has to be kept on disk, in bytes. Default 1 GiB. */
   maxBytes?: number;
+  /**
+   * URLs, where HTTP_PROXY or HTTPS_PROXY names a proxy: let it look up names that this machine cannot. Default false: a host is
+   * looked up and checked here, and the proxy is asked for its address. With `allowPrivateAddresses` the proxy gets the name.
+   */
+  proxyLookup?: boolean;
   /** URLs: longest time without a byte from the server, in ms. Default 30000. */
   timeoutMs?: number;
+  /** URLs: longest time that the server is waited for in all, in ms. Default: as long as it takes. */
+  downloadTimeoutMs?: number;
+  /** URLs: least bytes a second from the server, over each `timeoutMs`; time that decoding takes does not count. Default 1000. */
+  minBytesPerSecond?: number;
+  /**
+   * Which of a file's audio tracks is read, from 1. Default the one that FFmpeg takes for the best: marked as the default, then with the most
+   * channels, then the first; where there are others, a warning says so.
+   */
+  audioTrack?: number;
   /** Ceiling of the decoded audio, in seconds. Default a week; for `loadAudio`, which keeps it in memory, 12 hours. */
   maxSeconds?: number;
+}
+
+/** A time without audio, in seconds from the start. */
+export interface AudioGap {
+  readonly start: number;
+  readonly end: number;
 }
 
 /**
@@ -58,6 +78,10 @@ export interface AudioStream extends AsyncIterable<Float32Array> {
   readonly durationHint: number | null;
   /** Filled while decoding: damaged parts, samples replaced, a header that lies. */
   readonly warnings: readonly string[];
+  /**
+   * Filled while decoding, in order: where the file holds no audio, by its time stamps, or it is damaged. Silence stands there.
+   */
+  readonly gaps?: readonly AudioGap[];
   /** For `{ array, samplingRate, stride }`: the stride in samples at 16 kHz; else `null`. */
   readonly stride: readonly [left: number, right: number] | null;
   /** Frees what the stream holds. Reading to the end or leaving the loop does it too; may be called twice. */

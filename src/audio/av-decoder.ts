@@ -6,11 +6,16 @@
 
 import type * as NodeAv from "node-av/lib";
 
-import { mixInterleaved, mixPlanar, type SampleFormat } from "./channels.ts";
+import type { AudioGap } from "./audio-input.ts";
+import { readInterleaved, readPlane, type SampleFormat } from "./channels.ts";
 import { MAX_CHANNELS, MAX_SAMPLE_RATE, MIN_SAMPLE_RATE, SAMPLE_RATE } from "./constants.ts";
+import { FrameClock, startStamp } from "./frame-clock.ts";
 import { FORMAT_WHITELIST } from "./media-formats.ts";
+import { MIX_FRAMES, Mixer } from "./mixer.ts";
 import { musicIsIntact, readMp3Tag, type Mp3Tag } from "./mp3-tag.ts";
-import { concatenate, Resampler } from "./resample.ts";
+import { PieceQueue } from "./piece-queue.ts";
+import { Resampler } from "./resample.ts";
+import { noSuchTrack, tracksWarning, type Track } from "./tracks.ts";
 import { formatSeconds, WarningList } from "./warnings.ts";
 
 /** The part of node-av that is used. */
@@ -42,9 +47,6 @@ const SAMPLE_FORMATS: readonly (readonly [format: SampleFormat, planar: boolean]
 /** Samples in a piece: 10 s. */
 const PIECE_SAMPLES = 10 * SAMPLE_RATE;
 
-/** Mono samples gathered before they are resampled: 0.75 s at 44.1 kHz. */
-const MONO_SAMPLES = 32768;
-
 /** Packets read before other messages get a turn: the wait of a cancellation, and the time native buffers live. */
 const PACKETS_PER_TURN = 200;
 
@@ -55,7 +57,7 @@ const MAX_READ_ERRORS = 100;
 const MAX_PACKET_SECONDS = 1;
 
 /** Longest silence put in place of damage, by time stamps; a larger jump is damage of the stamp itself. */
-const MAX_GAP_SECONDS = 60;
+const MAX_DAMAGE_SECONDS = 60;
 
 /** "No time stamp" in FFmpeg. */
 const AV_NOPTS_VALUE = -(2n ** 63n);
@@ -65,6 +67,8 @@ export interface DecodedPiece {
   /** Mono at 16 kHz; empty at the end. */
   readonly samples: Float32Array<ArrayBuffer>;
   readonly warnings: readonly string[];
+  /** Found since the piece before, in seconds from the start. */
+  readonly gaps: readonly AudioGap[];
 }
 
 /** Why a file cannot be decoded; `reason` completes "Cannot read "x": ...". */
@@ -91,15 +95,16 @@ export class AvDecoder {
   /** By the stream's header, possibly guessed; 0 or less where unknown. */
   private streamSeconds = 0;
   private resampler: Resampler | undefined;
-  private mono: Float32Array = new Float32Array(MONO_SAMPLES);
-  private monoLength = 0; // samples in `mono`, at the resampler's rate
-  private pieces: Float32Array[] = [];
-  private pending = 0; // samples in `pieces`
+  private readonly mixer = new Mixer(this.warnings);
+  /** Decoded samples of each channel, at the resampler's rate: frames are short, and are mixed and resampled together. */
+  private planes: Float32Array[] = [];
+  private frames = 0; // in `planes`
+  private readonly queue = new PieceQueue();
+  private gaps: AudioGap[] = []; // not yet told
   private ended = false;
   private readErrors = 0; // in a row
   private decodedSeconds = 0;
-  /** Time stamp at which the next frame should begin, in seconds. */
-  private nextTime = NaN;
+  private clock = new FrameClock(NaN);
   /** Damage since the last good frame: packets, and the seconds that they claim. */
   private recentDamage = { parts: 0, seconds: 0 };
   private damage = { parts: 0, seconds: 0 };
@@ -107,6 +112,8 @@ export class AvDecoder {
   private constructor(
     private readonly av: AvLibrary,
     private readonly path: string,
+    /** From 1; undefined for the best. */
+    private readonly audioTrack: number | undefined,
   ) {
     this.eagain = av.FFmpegError.AVERROR("EAGAIN" as Parameters<typeof av.FFmpegError.AVERROR>[0]);
     this.input = new av.FormatContext();
@@ -117,10 +124,11 @@ export class AvDecoder {
 
   /**
    * @param path of a regular file
-   * @throws {AvDecodeError} if it is no container known, holds no audio, or its codec is not known
+   * @param audioTrack which of its audio tracks, from 1; default what FFmpeg takes for the best one, with a warning if there are others
+   * @throws {AvDecodeError} if it is no container known, holds no audio or not that track, or its codec is not known
    */
-  static async open(av: AvLibrary, path: string): Promise<AvDecoder> {
-    const decoder = new AvDecoder(av, path);
+  static async open(av: AvLibrary, path: string, audioTrack?: number): Promise<AvDecoder> {
+    const decoder = new AvDecoder(av, path, audioTrack);
     try {
       decoder.openInput();
       decoder.openStream();
@@ -151,13 +159,14 @@ export class AvDecoder {
 
   private openStream(): void {
     const { av, input, decoder } = this;
-    this.streamIndex = input.findBestStream(MEDIA_TYPE_AUDIO);
     const { streams } = input;
-    const stream = streams[this.streamIndex];
-    if (this.streamIndex < 0 || stream === undefined) throw new AvDecodeError("it holds no audio stream");
+    const stream = this.chooseStream(streams);
+    this.streamIndex = streams.indexOf(stream);
     for (const other of streams) if (other !== stream) other.discard = DISCARD_ALL;
     this.secondsPerTick = stream.timeBase.num / stream.timeBase.den;
     this.streamSeconds = Number(stream.duration) * this.secondsPerTick;
+    const first = input.startTime === AV_NOPTS_VALUE ? NaN : Number(input.startTime) / 1e6; // AV_TIME_BASE
+    this.clock = new FrameClock(startStamp(this.formatName, first));
     const codec = av.Codec.findDecoder(stream.codecpar.codecId);
     if (codec === null) throw new AvDecodeError("its audio codec is not known");
     decoder.allocContext3(codec);
@@ -172,13 +181,31 @@ export class AvDecoder {
     this.frame.alloc();
   }
 
+  private chooseStream(streams: readonly NodeAv.Stream[]): NodeAv.Stream {
+    const best = streams[this.input.findBestStream(MEDIA_TYPE_AUDIO)] as NodeAv.Stream | undefined;
+    if (best === undefined) throw new AvDecodeError("it holds no audio stream");
+    const audio = streams.filter(({ codecpar }) => codecpar.codecType === MEDIA_TYPE_AUDIO);
+    if (this.audioTrack === undefined) {
+      const tracks = audio.map(({ metadata }): Track => {
+        const entries = metadata?.getAll() ?? {};
+        return { language: entries["language"] ?? null, title: entries["title"] ?? null };
+      });
+      const warning = tracksWarning(tracks, audio.indexOf(best) + 1);
+      if (warning !== null) this.warnings.add(warning);
+      return best;
+    }
+    const chosen = audio[this.audioTrack - 1] as NodeAv.Stream | undefined;
+    if (chosen === undefined) throw new AvDecodeError(noSuchTrack(this.audioTrack, audio.length));
+    return chosen;
+  }
+
   /**
    * Decodes the next piece: about 10 s, empty at the end.
    *
    * @throws {AvDecodeError} if the whole file gave no sample
    */
   async next(): Promise<DecodedPiece> {
-    for (let packets = 1; this.pending < PIECE_SAMPLES && !this.ended && !this.cancelled; packets++) {
+    for (let packets = 1; this.queue.length < PIECE_SAMPLES && !this.ended && !this.cancelled; packets++) {
       this.readPacket();
       if (this.ended) await this.judge();
       else if (packets % PACKETS_PER_TURN === 0) await new Promise((resolve) => setImmediate(resolve));
@@ -186,10 +213,9 @@ export class AvDecoder {
     if (this.ended && this.decodedSeconds === 0) {
       throw new AvDecodeError("no audio in it can be decoded: it is damaged, or no audio file");
     }
-    const samples = concatenate(this.pieces) as Float32Array<ArrayBuffer>;
-    this.pieces = [];
-    this.pending = 0;
-    return { samples, warnings: [...this.warnings.texts] };
+    const { gaps } = this;
+    this.gaps = [];
+    return { samples: this.queue.take(2 * PIECE_SAMPLES), warnings: [...this.warnings.texts], gaps };
   }
 
   /** Frees the native memory and closes the file; may be called twice. */
@@ -209,8 +235,7 @@ export class AvDecoder {
       if (result !== AVERROR_EOF) this.warnings.add("The file cannot be read to its end: the rest is damaged");
       this.decoder.sendPacketSync(null);
       this.receiveFrames();
-      this.drainMono();
-      if (this.resampler !== undefined) this.give(this.resampler.flush());
+      this.flush();
       this.ended = true;
       return;
     }
@@ -246,58 +271,76 @@ export class AvDecoder {
       return;
     }
     const [format, planar] = known;
+    if (this.planes.length !== channels) {
+      this.drain();
+      this.planes = Array.from({ length: channels }, () => new Float32Array(MIX_FRAMES));
+    }
     if (this.resampler?.fromRate !== sampleRate) {
-      this.drainMono();
-      if (this.resampler !== undefined) this.give(this.resampler.flush());
+      this.flush();
       this.resampler = new Resampler(sampleRate);
     }
-    const stamped = frame.pts !== AV_NOPTS_VALUE;
     // Frames amid damage may lack a time stamp: wait for one that has it, if any ever had.
-    const time = stamped ? Number(frame.pts) * this.secondsPerTick : this.nextTime;
-    if (this.recentDamage.parts > 0 && (stamped || Number.isNaN(this.nextTime))) this.bridgeDamage(time, sampleRate);
-    this.nextTime = time + nbSamples / sampleRate;
-    const planes = (planar && channels > 8 ? frame.extendedData : frame.data) ?? [];
-    const mono = this.roomFor(nbSamples);
+    const stamp = frame.pts === AV_NOPTS_VALUE ? NaN : Number(frame.pts) * this.secondsPerTick;
+    const isDamageOver = this.recentDamage.parts > 0 && !(Number.isNaN(stamp) && this.clock.knowsStamps);
+    if (isDamageOver) this.bridgeDamage(stamp);
+    const isFirst = this.decodedSeconds === 0;
+    const silence = this.clock.next(stamp);
+    this.putSilence(silence);
+    if (!isFirst) this.decodedSeconds += silence; // before the first, no container counts it as part of the track
+    this.makeRoom(nbSamples);
+    const stored = (planar && channels > 8 ? frame.extendedData : frame.data) ?? [];
     const replaced = planar
-      ? mixPlanar(planes.slice(0, channels), format, nbSamples, mono)
-      : mixInterleaved(planes[0], format, channels, nbSamples, mono);
+      ? this.planes.reduce((sum, plane, i) => sum + readPlane(stored[i], format, nbSamples, plane, this.frames), 0)
+      : readInterleaved(stored[0], format, nbSamples, this.planes, this.frames);
     this.warnings.addReplaced(replaced);
-    this.monoLength += nbSamples;
+    this.frames += nbSamples;
     this.decodedSeconds += nbSamples / sampleRate;
+    this.clock.advance(nbSamples / sampleRate);
   }
 
-  /** Frames are short, some 20 ms: they are gathered, and resampled together. */
-  private roomFor(samples: number): Float32Array {
-    if (this.monoLength + samples > this.mono.length) this.drainMono();
-    if (samples > this.mono.length) this.mono = new Float32Array(samples);
-    return this.mono.subarray(this.monoLength, this.monoLength + samples);
+  private makeRoom(frames: number): void {
+    if (this.planes[0].length - this.frames >= frames) return;
+    this.drain();
+    if (frames > this.planes[0].length) this.planes = this.planes.map(() => new Float32Array(frames));
   }
 
-  private drainMono(): void {
-    if (this.monoLength > 0 && this.resampler !== undefined) {
-      this.give(this.resampler.push(this.mono.subarray(0, this.monoLength)));
+  /** Mixes and resamples what was gathered. */
+  private drain(): void {
+    if (this.frames > 0 && this.resampler !== undefined) {
+      const mono = new Float32Array(this.frames);
+      this.mixer.mix(this.planes, this.frames, mono);
+      this.queue.push(this.resampler.push(mono));
     }
-    this.monoLength = 0;
+    this.frames = 0;
+  }
+
+  /** Ends what was gathered: nothing that follows is heard in it. */
+  private flush(): void {
+    this.drain();
+    if (this.resampler === undefined) return;
+    this.queue.push(this.resampler.flush());
+    this.resampler = new Resampler(this.resampler.fromRate);
+  }
+
+  private putSilence(seconds: number): void {
+    if (seconds <= 0) return;
+    this.flush();
+    const start = this.queue.pushed;
+    this.queue.pushSilence(Math.round(seconds * SAMPLE_RATE));
+    this.gaps.push({ start: start / SAMPLE_RATE, end: this.queue.pushed / SAMPLE_RATE });
   }
 
   /** Puts silence where damage was, so that what follows keeps its time. Time stamps know best how much is missing. */
-  private bridgeDamage(time: number, sampleRate: number): void {
-    const missing = time - this.nextTime; // NaN without time stamps
-    const seconds = missing >= 0 && missing <= MAX_GAP_SECONDS ? missing : this.recentDamage.seconds;
-    for (let left = Math.round(seconds * sampleRate); left > 0; left -= MONO_SAMPLES) {
-      const silence = this.roomFor(Math.min(left, MONO_SAMPLES)).fill(0);
-      this.monoLength += silence.length;
-    }
+  private bridgeDamage(stamp: number): void {
+    const missing = this.clock.missingBefore(stamp);
+    const seconds = missing >= 0 && missing <= MAX_DAMAGE_SECONDS ? missing : this.recentDamage.seconds;
+    this.putSilence(seconds);
+    this.clock.advance(seconds);
+    this.clock.countFrom(stamp);
     this.decodedSeconds += seconds;
     this.damage.parts += this.recentDamage.parts;
     this.damage.seconds += seconds;
     this.recentDamage = { parts: 0, seconds: 0 };
-  }
-
-  private give(samples: Float32Array): void {
-    if (samples.length === 0) return;
-    this.pieces.push(samples);
-    this.pending += samples.length;
   }
 
   private countDamage(seconds: number): void {

@@ -1,6 +1,5 @@
 /**
- * Samples of any format and channel count -> mono float32. The channels are averaged, which is what ffmpeg's `-ac 1`
- * does to stereo; its weights for surround layouts are not copied: a microphone array has no centre.
+ * Stored samples of any format -> float32, a plane for each channel.
  */
 
 import { aLawTable, muLawTable } from "./g711.ts";
@@ -82,68 +81,58 @@ function expand(bytes: Uint8Array, count: number, table: Int16Array): Int16Array
 }
 
 /**
- * Averages interleaved channels.
+ * Takes interleaved channels apart.
  *
- * @param bytes `frames * channels` stored samples, channel by channel within a frame; not modified
- * @param out receives `frames` samples from index 0
- * @returns how many stored samples were NaN, infinite or beyond 1e10; each counted as 0
+ * @param bytes `frames * planes.length` stored samples, channel by channel within a frame; not modified
+ * @param planes receive `frames` samples each, from index `at`
+ * @returns how many stored samples were NaN, infinite or beyond 1e10; each became 0
  */
-export function mixInterleaved(
+export function readInterleaved(
   bytes: Uint8Array,
   format: SampleFormat,
-  channels: number,
   frames: number,
-  out: Float32Array,
+  planes: readonly Float32Array[],
+  at = 0,
 ): number {
-  const { values, offset, scale } = view(bytes, format, frames * channels);
-  const factor = scale / channels;
-  const shift = offset * channels;
-  let replaced = 0;
-  for (let frame = 0, at = 0; frame < frames; frame++, at += channels) {
-    let sum = values[at];
-    for (let channel = 1; channel < channels; channel++) sum += values[at + channel];
-    const mean = (sum - shift) * factor;
-    if (mean <= MAX_MAGNITUDE && mean >= -MAX_MAGNITUDE) {
-      out[frame] = mean;
-      continue;
-    }
-    sum = 0;
-    for (let channel = 0; channel < channels; channel++) {
-      const value = values[at + channel];
-      if (Math.abs(value) <= MAX_MAGNITUDE) sum += value;
-      else replaced++;
-    }
-    out[frame] = sum / channels;
-  }
-  return replaced;
+  const channels = planes.length;
+  const stored = view(bytes, format, frames * channels);
+  return planes.reduce((replaced, plane, channel) => replaced + copy(stored, channel, channels, frames, plane, at), 0);
 }
 
 /**
- * Averages channels stored apart, as most decoders give them.
+ * Reads one channel that is stored apart, as most decoders give them.
  *
- * @param planes one array of `frames` stored samples for each channel; not modified
- * @param out receives `frames` samples from index 0
- * @returns how many stored samples were NaN, infinite or beyond 1e10; each counted as 0
+ * @param bytes `frames` stored samples; not modified
+ * @param plane receives `frames` samples from index `at`
+ * @returns how many stored samples were NaN, infinite or beyond 1e10; each became 0
  */
-export function mixPlanar(
-  planes: readonly Uint8Array[],
+export function readPlane(
+  bytes: Uint8Array,
   format: SampleFormat,
   frames: number,
+  plane: Float32Array,
+  at = 0,
+): number {
+  return copy(view(bytes, format, frames), 0, 1, frames, plane, at);
+}
+
+function copy(
+  { values, offset, scale }: View,
+  from: number,
+  step: number,
+  frames: number,
   out: Float32Array,
+  at: number,
 ): number {
   let replaced = 0;
-  planes.forEach((plane, channel) => {
-    const { values, offset, scale } = view(plane, format, frames);
-    const factor = scale / planes.length;
-    for (let frame = 0; frame < frames; frame++) {
-      let value = (values[frame] - offset) * factor;
-      if (!(value <= MAX_MAGNITUDE && value >= -MAX_MAGNITUDE)) {
-        value = 0;
-        replaced++;
-      }
-      out[frame] = channel === 0 ? value : out[frame] + value;
+  for (let i = 0, source = from; i < frames; i++, source += step) {
+    const value = (values[source] - offset) * scale;
+    if (value <= MAX_MAGNITUDE && value >= -MAX_MAGNITUDE) out[at + i] = value;
+    else {
+      out[at + i] = 0;
+      replaced++;
     }
-  });
+  }
   return replaced;
 }
 

@@ -21,6 +21,9 @@ export const DEFAULT_MAX_BYTES = 2 ** 30;
 /** Time without a byte after which a server counts as silent, in ms. */
 export const DEFAULT_TIMEOUT_MS = 30_000;
 
+/** Bytes a second below which a server counts as silent: speech codecs of 8 kbit/s send as many in real time. */
+export const DEFAULT_MIN_BYTES_PER_SECOND = 1000;
+
 /** Longest stream by default, in seconds: a week. A few MB of compressed silence decode to years, no recording does. */
 export const DEFAULT_MAX_STREAM_SECONDS = 7 * 24 * 3600;
 

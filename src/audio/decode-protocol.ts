@@ -2,8 +2,16 @@
  * Messages between this process's main thread and its decoding thread. Every request gets exactly one reply, in order.
  */
 
+import type { AudioGap } from "./audio-input.ts";
+
 export type DecodeRequest =
-  | { readonly type: "open"; readonly id: number; readonly path: string }
+  | {
+      readonly type: "open";
+      readonly id: number;
+      readonly path: string;
+      /** From 1; undefined for the best. */
+      readonly audioTrack: number | undefined;
+    }
   | { readonly type: "next"; readonly id: number }
   | { readonly type: "close"; readonly id: number };
 
@@ -15,6 +23,8 @@ export type DecodeReply =
       /** Mono at 16 kHz; empty at the end. */
       readonly samples: Float32Array<ArrayBuffer>;
       readonly warnings: readonly string[];
+      /** Gaps found since the piece before, in seconds from the start. */
+      readonly gaps: readonly AudioGap[];
     }
   | { readonly type: "closed"; readonly id: number }
   /** The file cannot be decoded. */

@@ -34,7 +34,7 @@ async function answer(request: DecodeRequest): Promise<DecodeReply> {
     } catch (error) {
       return { type: "unavailable", id, reason: String(error) };
     }
-    const decoder = await AvDecoder.open(av, request.path);
+    const decoder = await AvDecoder.open(av, request.path, request.audioTrack);
     decoders.set(id, decoder);
     return { type: "opened", id, durationSeconds: decoder.durationSeconds };
   }

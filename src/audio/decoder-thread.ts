@@ -86,7 +86,7 @@ export async function openInThread(path: string, options: DecoderOptions): Promi
   const id = ++lastId;
   own.enter();
   try {
-    const reply = await own.request({ type: "open", id, path });
+    const reply = await own.request({ type: "open", id, path, audioTrack: options.audioTrack });
     if (reply.type === "unavailable") throw new DecoderUnavailable(reply.reason);
     if (reply.type !== "opened") throw new DecodeFailure(reply.type === "failed" ? reply.reason : reply.type);
     return new ThreadDecoder(own, id, reply.durationSeconds, options);
@@ -107,7 +107,7 @@ class ThreadDecoder implements OpenDecoder {
   ) {}
 
   async *pieces(): AsyncGenerator<Float32Array> {
-    const { signal, warnings } = this.options;
+    const { signal, warnings, gaps } = this.options;
     const ahead: Promise<DecodeReply>[] = [];
     try {
       for (;;) {
@@ -115,6 +115,7 @@ class ThreadDecoder implements OpenDecoder {
         const reply = await abortable(ahead.shift() as Promise<DecodeReply>, signal);
         if (reply.type !== "piece") throw new DecodeFailure(reply.type === "failed" ? reply.reason : reply.type);
         for (const text of reply.warnings) warnings.add(text);
+        gaps.push(...reply.gaps);
         if (reply.samples.length === 0) return;
         yield reply.samples;
       }

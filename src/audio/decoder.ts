@@ -2,6 +2,7 @@
  * The common face of the two outside decoders, node-av in a thread and the ffmpeg program.
  */
 
+import type { AudioGap } from "./audio-input.ts";
 import type { WarningList } from "./warnings.ts";
 
 /** An open recording. */
@@ -19,6 +20,10 @@ export interface DecoderOptions {
   readonly name: string;
   readonly signal: AbortSignal | undefined;
   readonly warnings: WarningList;
+  /** Takes the gaps, each before the piece in which it begins. */
+  readonly gaps: AudioGap[];
+  /** Which audio track, from 1; undefined for the best, with a warning if there are others. */
+  readonly audioTrack: number | undefined;
 }
 
 /** Opens a regular file. Throws a DecoderUnavailable if the decoder is not here, a DecodeFailure if it cannot read the file. */

@@ -7,7 +7,7 @@ import { join } from "node:path";
 
 import { afterEach, beforeAll, afterAll, describe, expect, it } from "vitest";
 
-import { InputError, UnsupportedAudioError } from "../errors.ts";
+import { InputError, OptionError, UnsupportedAudioError } from "../errors.ts";
 import { loadAudio, openAudio } from "./open-audio.ts";
 
 const FLAC = readFileSync(new URL("../../test/fixtures/audio/tone.flac", import.meta.url));
@@ -118,6 +118,29 @@ describe("openAudio() with a URL", () => {
     const stalling = await serve((_, response) => void response.write(FLAC.subarray(0, 5000)));
     await expect(loadAudio(stalling, { ...OPEN, timeoutMs: 50 })).rejects.toThrow("the server sent nothing for 0.05 s");
   });
+
+  it("gives up on a server that sends a byte now and then, in its answer as before it", async () => {
+    const trickling = await serve((_, response) => {
+      response.write(FLAC.subarray(0, 5000));
+      const timer = setInterval(() => response.write("x"), 5);
+      response.on("close", () => clearInterval(timer));
+    });
+    const options = { ...OPEN, timeoutMs: 100, minBytesPerSecond: 1e6 };
+    await expect(loadAudio(trickling, options)).rejects.toThrow(
+      /the server sent \d+ bytes in [\d.]+ s, expected at least 1000000 a second/,
+    );
+    const unhurried = { ...OPEN, timeoutMs: 1000, downloadTimeoutMs: 100, minBytesPerSecond: 0 };
+    await expect(loadAudio(trickling, unhurried)).rejects.toThrow("the server took longer than 0.1 s");
+    const mute = await serve(() => undefined);
+    await expect(loadAudio(mute, unhurried)).rejects.toThrow("the server took longer than 0.1 s");
+  });
+
+  it.each([{ timeoutMs: 0 }, { timeoutMs: NaN }, { downloadTimeoutMs: -1 }, { minBytesPerSecond: -1 }])(
+    "refuses %o",
+    async (options) => {
+      await expect(loadAudio("http://127.0.0.1:9/", { ...OPEN, ...options })).rejects.toBeInstanceOf(OptionError);
+    },
+  );
 
   it("says when the connection breaks off", async () => {
     const origin = await serve((_, response) => {

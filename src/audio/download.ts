@@ -1,26 +1,33 @@
 /**
  * Reads audio from an http or https URL. Every address is checked before it is connected to, after each redirect anew, and
- * the connection goes to the very address that was checked, so a name that changes its answer gains nothing.
+ * the connection goes to the very address that was checked, so a name that changes its answer gains nothing. That holds through a
+ * proxy of the environment too, unless the caller leaves it to the proxy to look names up.
  */
 
 import { lookup as resolveAll, type LookupAddress } from "node:dns";
+import { open } from "node:fs/promises";
 import { request as requestHttp, type IncomingMessage } from "node:http";
 import { request as requestHttps } from "node:https";
 import { isIP, type LookupFunction } from "node:net";
 
-import { InputError } from "../errors.ts";
-import { ByteSource } from "./byte-source.ts";
+import { InputError, UnsupportedAudioError } from "../errors.ts";
+import { getThrough, proxyFor, ProxyError, type ProxyAnswer } from "../network/index.ts";
+import { ByteSource, emptyError } from "./byte-source.ts";
 import { isPrivateAddress } from "./private-address.ts";
-import { tooManyBytes } from "./spool.ts";
+import { sniff, SNIFF_BYTES } from "./sniff.ts";
+import { tooManyBytes, writeSource } from "./spool.ts";
+import { TransferLimits, type TransferPatience } from "./transfer-limits.ts";
 
 /** Redirects followed; browsers follow 20, a recording needs one or two. */
 const MAX_REDIRECTS = 5;
+const PROXY_HINT = "check HTTPS_PROXY, HTTP_PROXY and NO_PROXY";
+const ACCEPTED = "audio/*, video/*, */*";
 
-export interface DownloadOptions {
+export interface DownloadOptions extends TransferPatience {
   readonly signal: AbortSignal | undefined;
   readonly allowPrivateAddresses: boolean;
-  /** Longest time without a byte, in ms; waits of the reader do not count. */
-  readonly timeoutMs: number;
+  /** Whether a proxy may look names up that this machine cannot. */
+  readonly proxyLookup: boolean;
   readonly maxBytes: number;
 }
 
@@ -36,13 +43,15 @@ function displayUrl(url: URL): string {
 /**
  * Opens a URL and waits for its headers.
  *
- * @throws {InputError} if the address is private, the server does not answer, answers with an error or with too much
+ * @throws {InputError} if the address is private, the server does not answer, answers with an error or with too much; from the
+ * source, if it sends nothing, too little or too much
  */
 export async function download(url: URL, options: DownloadOptions): Promise<ByteSource> {
   const name = displayUrl(url);
+  const limits = new TransferLimits(options);
   let current = url;
   for (let redirects = 0; ; redirects++) {
-    const response = await connect(current, name, options);
+    const response = await connect(current, name, options, limits);
     const status = response.statusCode ?? 0;
     const { location } = response.headers;
     if ([301, 302, 303, 307, 308].includes(status) && location !== undefined) {
@@ -68,7 +77,28 @@ export async function download(url: URL, options: DownloadOptions): Promise<Byte
       response.destroy();
       throw tooManyBytes(name, options.maxBytes);
     }
-    return new ByteSource(name, body(response, name, options), { size: Number.isNaN(announced) ? null : announced });
+    const size = Number.isNaN(announced) ? null : announced;
+    return new ByteSource(name, body(response, name, options, limits), { size });
+  }
+}
+
+/**
+ * Downloads into a file that does not exist yet, and leaves none behind if it fails.
+ *
+ * @throws {InputError} as `download` does
+ * @throws {UnsupportedAudioError} if it is empty, or its beginning shows that it is no audio
+ * @throws the file system's error if it cannot be written
+ */
+export async function downloadFile(url: URL, path: string, options: DownloadOptions): Promise<void> {
+  const source = await download(url, options);
+  try {
+    const head = await source.peek(SNIFF_BYTES);
+    if (head.length === 0) throw emptyError(source.name);
+    const kind = sniff(head);
+    if (kind.kind === "other") throw new UnsupportedAudioError(source.name, kind.reason);
+    await writeSource(await open(path, "wx", 0o600), path, source, options);
+  } finally {
+    await source.close();
   }
 }
 
@@ -89,23 +119,32 @@ function redirectTarget(location: string, from: URL, name: string): URL {
   return target;
 }
 
-function connect(url: URL, name: string, options: DownloadOptions): Promise<IncomingMessage> {
-  const { signal, allowPrivateAddresses, timeoutMs } = options;
+async function connect(
+  url: URL,
+  name: string,
+  options: DownloadOptions,
+  limits: TransferLimits,
+): Promise<IncomingMessage | ProxyAnswer> {
+  const { signal, allowPrivateAddresses } = options;
   signal?.throwIfAborted();
   const host = url.hostname.replace(/^\[|\]$/g, "");
   // A literal address is connected to without a look-up.
   if (!allowPrivateAddresses && isIP(host) !== 0 && isPrivateAddress(host)) throw privateError(name, host);
+  const proxy = proxyFor(url);
+  if (proxy !== null) return connectThrough(proxy, url, name, options, limits);
   const request = url.protocol === "https:" ? requestHttps : requestHttp;
   return new Promise((resolve, reject) => {
     const outgoing = request(url, {
-      headers: { accept: "audio/*, video/*, */*", "accept-encoding": "identity", "user-agent": "sotto" },
+      headers: { accept: ACCEPTED, "accept-encoding": "identity", "user-agent": "sotto" },
       agent: false, // no connection is kept, so none keeps the process
       ...(signal === undefined ? {} : { signal }),
       ...(allowPrivateAddresses ? {} : { lookup: checkedLookup(name) }),
     });
-    const timer = setTimeout(() => outgoing.destroy(timeoutError(name, timeoutMs)), timeoutMs);
+    const began = performance.now();
+    const timer = setTimeout(() => outgoing.destroy(new InputError(name, limits.impatience)), limits.nextWaitMs);
     outgoing.once("response", (response) => {
       clearTimeout(timer);
+      limits.connected(performance.now() - began);
       resolve(response);
     });
     outgoing.on("error", (error) => {
@@ -113,6 +152,60 @@ function connect(url: URL, name: string, options: DownloadOptions): Promise<Inco
       reject(connectionError(name, error, signal));
     });
     outgoing.end();
+  });
+}
+
+/** Names are looked up here, as without a proxy, and the proxy is asked for the address that was checked. */
+async function connectThrough(
+  proxy: URL,
+  url: URL,
+  name: string,
+  options: DownloadOptions,
+  limits: TransferLimits,
+): Promise<ProxyAnswer> {
+  const { signal, allowPrivateAddresses, proxyLookup } = options;
+  const host = url.hostname.replace(/^\[|\]$/g, "");
+  let address: string | undefined;
+  if (!allowPrivateAddresses && isIP(host) === 0) {
+    const checked = await lookUp(host, name).catch((error: unknown) => {
+      if (error instanceof InputError) throw error;
+      if (proxyLookup) return undefined;
+      throw new InputError(name, "its host has no address that can be checked before the proxy connects to it", {
+        cause: error,
+        hint: {
+          library: "pass proxyLookup if the proxy may look it up, or allowPrivateAddresses if you trust the URL",
+        },
+      });
+    });
+    if (!proxyLookup) address = checked;
+  }
+  const began = performance.now();
+  const timeout = AbortSignal.timeout(limits.nextWaitMs);
+  try {
+    const headers = { accept: ACCEPTED, "accept-encoding": "identity", "user-agent": "sotto" };
+    const both = signal === undefined ? timeout : AbortSignal.any([signal, timeout]);
+    const answer = await getThrough(proxy, url, { headers, signal: both, address });
+    limits.connected(performance.now() - began);
+    return answer;
+  } catch (error) {
+    if (timeout.aborted && signal?.aborted !== true) throw new InputError(name, limits.impatience);
+    if (error instanceof ProxyError) {
+      throw new InputError(name, error.message, {
+        cause: error,
+        hint: { library: PROXY_HINT, commandLine: PROXY_HINT, server: PROXY_HINT },
+      });
+    }
+    throw connectionError(name, error, signal);
+  }
+}
+
+/** An address of a host, all of whose addresses are public. */
+function lookUp(host: string, name: string): Promise<string> {
+  return new Promise((resolve, reject) => {
+    checkedLookup(name)(host, {}, (error, address) => {
+      if (error !== null) reject(error);
+      else resolve(address as string);
+    });
   });
 }
 
@@ -129,13 +222,18 @@ function checkedLookup(name: string): LookupFunction {
   };
 }
 
-async function* body(response: IncomingMessage, name: string, options: DownloadOptions): AsyncGenerator<Uint8Array> {
-  const { signal, timeoutMs, maxBytes } = options;
+async function* body(
+  response: IncomingMessage | ProxyAnswer,
+  name: string,
+  { signal, maxBytes }: DownloadOptions,
+  limits: TransferLimits,
+): AsyncGenerator<Uint8Array> {
   const chunks = response[Symbol.asyncIterator]() as AsyncIterator<Uint8Array>;
   let received = 0;
   try {
     for (;;) {
-      const timer = setTimeout(() => response.destroy(timeoutError(name, timeoutMs)), timeoutMs);
+      const began = performance.now();
+      const timer = setTimeout(() => response.destroy(new InputError(name, limits.impatience)), limits.nextWaitMs);
       let next;
       try {
         next = await chunks.next();
@@ -145,6 +243,8 @@ async function* body(response: IncomingMessage, name: string, options: DownloadO
       if (next.done === true) break;
       received += next.value.length;
       if (received > maxBytes) throw tooManyBytes(name, maxBytes);
+      const fault = limits.received(performance.now() - began, next.value.length);
+      if (fault !== null) throw new InputError(name, fault);
       yield next.value;
     }
   } catch (error) {
@@ -154,13 +254,13 @@ async function* body(response: IncomingMessage, name: string, options: DownloadO
   }
 }
 
-function timeoutError(name: string, timeoutMs: number): InputError {
-  return new InputError(name, `the server sent nothing for ${timeoutMs / 1000} s`);
-}
-
 function privateError(name: string, address: string): InputError {
   return new InputError(name, `its host is at ${address}, an address of this machine or a private network`, {
-    hint: "pass allowPrivateAddresses if you trust the URL",
+    hint: {
+      library: "pass allowPrivateAddresses if you trust the URL",
+      commandLine: "--allow_private_addresses reads it all the same, if you trust the URL",
+      server: "allowPrivateAddresses (--allow_private_addresses) lets clients name such hosts",
+    },
   });
 }
 

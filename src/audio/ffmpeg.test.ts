@@ -38,9 +38,9 @@ describe.skipIf(process.platform === "win32")("openWithFfmpeg() with a program i
   }
   const PLAY = `process.stdout.write(fs.readFileSync(folder + "/tone.wav"));`;
 
-  async function open(signal?: AbortSignal) {
+  async function open(signal?: AbortSignal, audioTrack?: number) {
     const warnings = new WarningList();
-    const decoder = await openWithFfmpeg(FIXTURE, { name: "tone.mp3", signal, warnings });
+    const decoder = await openWithFfmpeg(FIXTURE, { name: "tone.mp3", signal, warnings, gaps: [], audioTrack });
     return { decoder, warnings };
   }
 

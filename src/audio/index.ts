@@ -2,9 +2,9 @@
  * Audio of any kind -> mono 16 kHz samples.
  */
 
-export type { AudioInput, AudioStream, LoadAudioOptions, SampledAudio } from "./audio-input.ts";
+export type { AudioGap, AudioInput, AudioStream, LoadAudioOptions, SampledAudio } from "./audio-input.ts";
 export { N_SAMPLES, SAMPLE_RATE } from "./constants.ts";
-export { loadAudio, openAudio } from "./open-audio.ts";
+export { AUDIO_OPTIONS, loadAudio, openAudio } from "./open-audio.ts";
 export { padOrTrim } from "./pad-or-trim.ts";
 export { resample, Resampler } from "./resample.ts";
 export { encodeWav, looksLikeWav, parseWavHeader, type WavHeader } from "./wav.ts";

@@ -6,7 +6,7 @@ import { fileURLToPath, pathToFileURL } from "node:url";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
 import { InputError, OptionError, UnsupportedAudioError } from "../errors.ts";
-import type { AudioInput } from "./audio-input.ts";
+import type { AudioInput, LoadAudioOptions } from "./audio-input.ts";
 import { DecodeFailure, DecoderUnavailable } from "./decoder.ts";
 import { loadAudio, openAudio, openAudioWith } from "./open-audio.ts";
 import { concatenate } from "./resample.ts";
@@ -206,6 +206,7 @@ describe("openAudio() refuses", () => {
     () => Promise<AudioInput> | AudioInput,
     new (...args: never[]) => Error,
     string,
+    LoadAudioOptions?,
   ])[] = [
     ["a missing file", () => join(folder, "nothing.mp3"), InputError, "no such file"],
     ["a folder", () => folder, InputError, "it is a folder"],
@@ -262,6 +263,21 @@ describe("openAudio() refuses", () => {
     ],
     ["a negative stride", () => ({ array: RAMP, samplingRate: 16000, stride: [-1, 0] }), OptionError, "at least 0"],
     [
+      "a second track of samples",
+      () => RAMP,
+      UnsupportedAudioError,
+      "it has 1 audio track, there is no track 2",
+      { audioTrack: 2 },
+    ],
+    ["a second track of WAV", () => RAMP_WAV, UnsupportedAudioError, "there is no track 2", { audioTrack: 2 }],
+    [
+      "a track 0",
+      () => RAMP,
+      OptionError,
+      "Cannot use 0 as audioTrack, expected a whole number, 1 or more",
+      { audioTrack: 0 },
+    ],
+    [
       "one number of stride",
       () => ({ array: RAMP, samplingRate: 16000, stride: [1] as never }),
       OptionError,
@@ -270,13 +286,15 @@ describe("openAudio() refuses", () => {
     ["a stream of strings", () => chunks("a", "b") as never, TypeError, "string"],
   ];
 
-  it.each(cases)("%s", async (_, make, kind, message) => {
-    const input = await make();
-    const error: unknown = await loadAudio(input).catch((reason: unknown) => reason);
-    expect(error).toBeInstanceOf(kind);
-    expect((error as Error).message).toContain(message);
-    expect(await leftovers()).toEqual([]);
-  });
+  for (const [what, make, kind, message, options] of cases) {
+    it(what, async () => {
+      const input = await make();
+      const error: unknown = await loadAudio(input, options).catch((reason: unknown) => reason);
+      expect(error).toBeInstanceOf(kind);
+      expect((error as Error).message).toContain(message);
+      expect(await leftovers()).toEqual([]);
+    });
+  }
 
   it("an unknown option, listing those that exist", async () => {
     await expect(openAudio(RAMP, { timeout: 3 } as never)).rejects.toThrow(

@@ -5,15 +5,17 @@
 
 import { fileURLToPath } from "node:url";
 
-import { InputError, UnsupportedAudioError, assertKnownOptions } from "../errors.ts";
+import { InputError, UnsupportedAudioError } from "../errors.ts";
+import { abortSignal, assertOptions, flag, number, whole, type OptionKind } from "../options/index.ts";
 import { abortable } from "./abortable.ts";
-import type { AudioInput, AudioStream, LoadAudioOptions } from "./audio-input.ts";
+import type { AudioGap, AudioInput, AudioStream, LoadAudioOptions } from "./audio-input.ts";
 import { ByteSource, describe, emptyError, iterateStream, oneChunk, openFile, toBytes } from "./byte-source.ts";
 import type { SampleFormat } from "./channels.ts";
 import {
   DEFAULT_MAX_BYTES,
   DEFAULT_MAX_LOAD_SECONDS,
   DEFAULT_MAX_STREAM_SECONDS,
+  DEFAULT_MIN_BYTES_PER_SECOND,
   DEFAULT_TIMEOUT_MS,
   SAMPLE_RATE,
 } from "./constants.ts";
@@ -22,10 +24,25 @@ import { regularPieces } from "./pieces.ts";
 import { concatenate, Resampler } from "./resample.ts";
 import { checkedSamples, checkSampled, looksSampled, sampledPieces } from "./samples.ts";
 import { sniff, SNIFF_BYTES } from "./sniff.ts";
+import { noSuchTrack } from "./tracks.ts";
 import { parseWavHeader, readWav, type WavHeader } from "./wav.ts";
 import { WarningList } from "./warnings.ts";
 
-const OPTION_NAMES = ["signal", "allowPrivateAddresses", "maxBytes", "timeoutMs", "maxSeconds"] as const;
+/** The longest that a timer can wait. */
+const MAX_TIMER_MS = 2 ** 31 - 1;
+
+/** All options, and the values that each takes. */
+export const AUDIO_OPTIONS = {
+  signal: abortSignal,
+  allowPrivateAddresses: flag,
+  proxyLookup: flag,
+  maxBytes: number({ above: 0 }),
+  timeoutMs: number({ above: 0, to: MAX_TIMER_MS }),
+  downloadTimeoutMs: number({ above: 0 }),
+  minBytesPerSecond: number({ from: 0 }),
+  audioTrack: whole(1),
+  maxSeconds: number({ above: 0 }),
+} as const satisfies Readonly<Record<keyof LoadAudioOptions, OptionKind>>;
 
 /** A WAV whose samples begin later than this is left to the other decoders: some recorders put pictures first. */
 const MAX_WAV_HEADER_BYTES = 2 ** 20;
@@ -52,6 +69,7 @@ interface Context {
   readonly signal: AbortSignal | undefined;
   readonly maxBytes: number;
   readonly warnings: WarningList;
+  readonly gaps: AudioGap[];
   readonly decoders: readonly Decoder[];
 }
 
@@ -75,17 +93,19 @@ export async function openAudioWith(
   input: AudioInput,
   options: LoadAudioOptions,
 ): Promise<AudioStream> {
-  assertKnownOptions("openAudio", options, OPTION_NAMES);
+  assertOptions("openAudio", options, AUDIO_OPTIONS);
   const { signal, maxBytes = DEFAULT_MAX_BYTES, maxSeconds = DEFAULT_MAX_STREAM_SECONDS } = options;
   signal?.throwIfAborted();
   const warnings = new WarningList();
-  const opened = await openInput(input, { options, signal, maxBytes, warnings, decoders });
+  const gaps: AudioGap[] = [];
+  const opened = await openInput(input, { options, signal, maxBytes, warnings, gaps, decoders });
   const samples = regularPieces(opened.samples, { name: opened.name, maxSeconds, signal, warnings });
   let read = false;
   return {
     name: opened.name,
     durationHint: opened.durationHint,
     warnings: warnings.texts,
+    gaps,
     stride: opened.stride ?? null,
     [Symbol.asyncIterator]() {
       if (read) throw new Error(`Cannot read "${opened.name}" twice: open it again`);
@@ -139,6 +159,11 @@ function openInput(input: AudioInput, context: Context): Promise<Opened> {
   throw wrongType(input);
 }
 
+/** Of what has one track: samples, and WAV. */
+function assertOnlyTrack(name: string, { audioTrack = 1 }: LoadAudioOptions): void {
+  if (audioTrack > 1) throw new UnsupportedAudioError(name, noSuchTrack(audioTrack, 1));
+}
+
 function wrongType(input: unknown): TypeError {
   const hint = Array.isArray(input)
     ? "\nHint: Float32Array.from(samples) makes samples of an array"
@@ -174,10 +199,17 @@ async function openPath(path: string, context: Context): Promise<Opened> {
 }
 
 async function openUrl(url: URL, context: Context): Promise<Opened> {
-  const { allowPrivateAddresses = false, timeoutMs = DEFAULT_TIMEOUT_MS } = context.options;
-  const { download } = await import("./download.ts");
+  const {
+    allowPrivateAddresses = false,
+    proxyLookup = false,
+    timeoutMs = DEFAULT_TIMEOUT_MS,
+    downloadTimeoutMs: totalTimeoutMs = Infinity,
+    minBytesPerSecond = DEFAULT_MIN_BYTES_PER_SECOND,
+  } = context.options;
   const { signal, maxBytes } = context;
-  const source = await download(url, { signal, maxBytes, allowPrivateAddresses, timeoutMs });
+  const patience = { timeoutMs, totalTimeoutMs, minBytesPerSecond };
+  const { download } = await import("./download.ts");
+  const source = await download(url, { signal, maxBytes, allowPrivateAddresses, proxyLookup, ...patience });
   // Kept on disk at once: a server does not wait while an hour is transcribed.
   return openSpooled(source, context);
 }
@@ -205,6 +237,7 @@ async function openIterable(iterable: AsyncIterable<unknown>, context: Context):
   while (first.done !== true && (first.value as { length?: number }).length === 0);
   const whole = prepend(first, iterator, context.signal);
   if (first.done === true || first.value instanceof Float32Array) {
+    assertOnlyTrack("audio", context.options);
     const samples = checkedSamples(whole);
     return { name: "audio", durationHint: null, samples, close: () => whole.close() };
   }
@@ -250,8 +283,9 @@ async function openSamples(
   array: Float32Array | Float64Array,
   rate: number,
   stride: readonly [number, number] | null,
-  { warnings }: Context,
+  { options, warnings }: Context,
 ): Promise<Opened> {
+  assertOnlyTrack("audio", options);
   const samples = sampledPieces(array, rate, warnings);
   return { name: "audio", durationHint: array.length / rate, stride, samples, close: async () => {} };
 }
@@ -270,6 +304,7 @@ async function openSource(source: ByteSource, context: Context): Promise<Opened>
       await source.close();
       return await openEncoded(source.path, source.name, context);
     }
+    assertOnlyTrack(source.name, context.options);
     const bytes = Math.min(header.dataBytes || Infinity, (source.size ?? Infinity) - header.dataOffset);
     const seconds = bytes / header.frameBytes / header.sampleRate;
     return {
@@ -337,13 +372,13 @@ async function openSpooled(source: ByteSource, context: Context): Promise<Opened
 
 /** A regular file that is no WAV of ours: tries the decoders in order, reports what each said. */
 async function openEncoded(path: string, name: string, context: Context): Promise<Opened> {
-  const { signal, warnings } = context;
+  const { signal, warnings, gaps, options } = context;
   const reasons: string[] = [];
-  let missing = 0;
+  const unavailable: string[] = [];
   for (const decoder of context.decoders) {
     signal?.throwIfAborted();
     try {
-      const open = await decoder(path, { name, signal, warnings });
+      const open = await decoder(path, { name, signal, warnings, gaps, audioTrack: options.audioTrack });
       return {
         name,
         durationHint: open.durationSeconds,
@@ -351,18 +386,27 @@ async function openEncoded(path: string, name: string, context: Context): Promis
         close: () => open.close(),
       };
     } catch (error) {
-      if (error instanceof DecoderUnavailable) missing++;
+      if (error instanceof DecoderUnavailable) unavailable.push(error.message);
       else if (error instanceof DecodeFailure) reasons.push(error.message);
       else throw error;
     }
   }
-  if (missing === context.decoders.length) {
-    const hint = "npm install node-av (a decoder for this platform), put ffmpeg on PATH, or convert the file to WAV";
-    throw new UnsupportedAudioError(name, "it is not plain WAV, and no decoder for other formats is installed", {
-      hint,
+  if (unavailable.length === context.decoders.length) {
+    const install = "npm install node-av (a decoder for this platform), or put ffmpeg on PATH";
+    const both = `${install}, or convert the file to WAV`;
+    const broken = unavailable.map(brokenReason).find((reason) => reason !== null);
+    const what = broken === undefined ? "is installed" : `works here: ${broken}`;
+    throw new UnsupportedAudioError(name, `it is not plain WAV, and no decoder for other formats ${what}`, {
+      hint: { library: both, commandLine: both, server: install, client: "convert the file to WAV" },
     });
   }
   throw new UnsupportedAudioError(name, reasons[0], { hint: "check that it plays, or convert it to WAV or FLAC" });
+}
+
+/** What keeps node-av's library from loading; null where it is not installed. */
+function brokenReason(unavailable: string): string | null {
+  const reason = /loading failed: (?:Error: )?(.+)/.exec(unavailable)?.[1];
+  return reason === undefined || reason.startsWith("Cannot find module") ? null : `node-av: ${reason}`;
 }
 
 async function* decodedSamples(open: OpenDecoder, name: string): AsyncGenerator<Float32Array> {

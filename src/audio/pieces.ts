@@ -1,11 +1,12 @@
 /**
- * The last step of reading: pieces of whatever size a decoder gives -> pieces of 1 to 30 s, without NaN, within the ceiling.
+ * The last step of reading: pieces of whatever size a decoder gives -> pieces of 1 to 30 s, without NaN, from -1 to 1, within the ceiling.
  */
 
 import { InputError } from "../errors.ts";
 import { replaceNonFinite } from "./channels.ts";
 import { SAMPLE_RATE } from "./constants.ts";
 import { concatenate } from "./resample.ts";
+import { UnitScale } from "./unit-scale.ts";
 import type { WarningList } from "./warnings.ts";
 
 const MIN_PIECE = SAMPLE_RATE;
@@ -21,7 +22,7 @@ export interface PieceLimits {
 /**
  * @param source mono samples at 16 kHz in pieces of any size, empty ones included
  * @yields pieces of 1 to 30 s, the last one possibly shorter; arrays may be views of the source's
- * @throws {InputError} when more than `maxSeconds` have come
+ * @throws {InputError} when more than `maxSeconds` have come, or samples go far beyond 1 after they did not
  */
 export async function* regularPieces(
   source: AsyncIterable<Float32Array>,
@@ -30,6 +31,7 @@ export async function* regularPieces(
   const { signal, warnings } = limits;
   const ceiling = limits.maxSeconds * SAMPLE_RATE;
   let total = 0;
+  const scale = new UnitScale(limits.name, warnings);
   let held: Float32Array[] = [];
   let length = 0;
   signal?.throwIfAborted();
@@ -38,7 +40,7 @@ export async function* regularPieces(
     total += raw.length;
     if (total > ceiling) {
       throw new InputError(limits.name, `it is longer than the ceiling of ${limits.maxSeconds} s`, {
-        hint: "raise maxSeconds",
+        hint: { library: "raise maxSeconds", server: "raise maxSeconds (--max_seconds)" },
       });
     }
     const { samples, replaced } = replaceNonFinite(raw);
@@ -56,10 +58,11 @@ export async function* regularPieces(
         length = piece.length;
       } else {
         signal?.throwIfAborted();
-        yield piece;
+        yield* scale.push(piece);
       }
     }
   }
   signal?.throwIfAborted();
-  if (length > 0) yield concatenate(held);
+  if (length > 0) yield* scale.push(concatenate(held));
+  yield* scale.finish();
 }

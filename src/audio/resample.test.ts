@@ -26,6 +26,8 @@ function errorDb(frequency: number, rate: number): number {
 
 const RATES = [8000, 11025, 12000, 22050, 24000, 32000, 44100, 44101, 48000, 88200, 96000, 192000];
 
+const bytesOf = ({ buffer, byteOffset, byteLength }: Float32Array) => new Uint8Array(buffer, byteOffset, byteLength);
+
 describe("resample()", () => {
   it.each(RATES)("keeps a 1 kHz tone from %i Hz with a signal-to-noise ratio of 100 dB", (rate) => {
     const found = resample(tone(1000, rate, 1), rate);
@@ -105,7 +107,10 @@ describe("Resampler", () => {
           let at = 0;
           for (const size of sizes) parts.push(resampler.push(whole.subarray(at, (at += size))));
           parts.push(resampler.flush());
-          expect(concatenate(parts)).toEqual(resample(whole, rate));
+          const joined = concatenate(parts);
+          const wanted = resample(whole, rate);
+          // Vitest takes a tenth of a second to compare them one by one.
+          if (Buffer.compare(bytesOf(joined), bytesOf(wanted)) !== 0) expect(joined).toEqual(wanted);
         },
       ),
       { numRuns: 40 },

@@ -4,11 +4,11 @@
  */
 
 import { rmSync } from "node:fs";
-import { mkdtemp, open, rm } from "node:fs/promises";
+import { mkdtemp, open, rm, type FileHandle } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
-import { InputError } from "../errors.ts";
+import { InputError, isDiskFull } from "../errors.ts";
 import type { ByteSource } from "./byte-source.ts";
 
 /** A temporary copy of a stream. */
@@ -48,7 +48,32 @@ export async function spool(
   };
   const path = join(folder, "audio");
   try {
-    const file = await open(path, "wx", 0o600);
+    await writeSource(await open(path, "wx", 0o600), path, source, { maxBytes, signal });
+    return { path, remove };
+  } catch (error) {
+    await remove();
+    if (isDiskFull(error)) {
+      const remedy = "set TMPDIR to a folder on a larger disk";
+      const hint = { library: remedy, commandLine: remedy, server: remedy };
+      throw new InputError(source.name, `the disk of "${tmpdir()}" is full`, { cause: error, hint });
+    }
+    throw error;
+  }
+}
+
+/**
+ * Writes a source into a file that was opened for it, and closes that. A file that does not become whole is removed.
+ *
+ * @throws {InputError} if the source is longer than `maxBytes`
+ * @throws the file system's error if it cannot be written
+ */
+export async function writeSource(
+  file: FileHandle,
+  path: string,
+  source: ByteSource,
+  { maxBytes, signal }: { readonly maxBytes: number; readonly signal: AbortSignal | undefined },
+): Promise<void> {
+  try {
     try {
       let written = 0;
       for await (const chunk of source.chunks()) {
@@ -60,19 +85,15 @@ export async function spool(
     } finally {
       await file.close();
     }
-    return { path, remove };
   } catch (error) {
-    await remove();
-    const code = (error as NodeJS.ErrnoException).code;
-    if (code === "ENOSPC" || code === "EDQUOT") {
-      const hint = "set TMPDIR to a folder on a larger disk";
-      throw new InputError(source.name, `the disk of "${tmpdir()}" is full`, { cause: error, hint });
-    }
+    await rm(path, { force: true });
     throw error;
   }
 }
 
 /** The error for a source longer than its ceiling. */
 export function tooManyBytes(name: string, maxBytes: number): InputError {
-  return new InputError(name, `it is longer than the ceiling of ${maxBytes} bytes`, { hint: "raise maxBytes" });
+  return new InputError(name, `it is longer than the ceiling of ${maxBytes} bytes`, {
+    hint: { library: "raise maxBytes", server: "raise maxUploadBytes (--max_upload_bytes)" },
+  });
 }

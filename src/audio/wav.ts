@@ -5,8 +5,9 @@
  */
 
 import { UnsupportedAudioError } from "../errors.ts";
-import { BYTES_PER_SAMPLE, mixInterleaved, type SampleFormat } from "./channels.ts";
+import { BYTES_PER_SAMPLE, readInterleaved, type SampleFormat } from "./channels.ts";
 import { MAX_CHANNELS, MAX_SAMPLE_RATE, MIN_SAMPLE_RATE } from "./constants.ts";
+import { MIX_FRAMES, Mixer } from "./mixer.ts";
 import { formatSeconds, type WarningList } from "./warnings.ts";
 
 /** What a WAV header says, as far as it can be believed. */
@@ -117,8 +118,8 @@ function sampleFormat(tag: number, bits: number, container: number, name: string
   return format;
 }
 
-/** Samples mixed at once: 32768 frames are 2 s at 16 kHz and at most 64 MB of the widest file. */
-const FRAMES_AT_ONCE = 32768;
+/** Bytes mixed at once, unless `MIX_FRAMES` are fewer. */
+const BYTES_AT_ONCE = 2 ** 19;
 
 /**
  * Reads the samples of a WAV file, mixed to mono, at the file's own rate.
@@ -137,7 +138,10 @@ export async function* readWav(
   const { format, channels, frameBytes, sampleRate } = header;
   const announced = header.dataBytes;
   const seconds = (bytes: number) => formatSeconds(bytes / frameBytes / sampleRate);
-  const scratch = new Uint8Array(frameBytes * Math.min(FRAMES_AT_ONCE, Math.max(1, Math.ceil(2 ** 18 / frameBytes))));
+  const framesAtOnce = Math.min(MIX_FRAMES, Math.ceil(BYTES_AT_ONCE / frameBytes));
+  const scratch = new Uint8Array(frameBytes * framesAtOnce);
+  const planes = Array.from({ length: channels }, () => new Float32Array(framesAtOnce));
+  const mixer = new Mixer(warnings);
   let held = 0; // bytes of `scratch` in use
   let skip = header.dataOffset;
   let end = announced ?? Infinity; // of the samples, counted in bytes from their start
@@ -147,7 +151,8 @@ export async function* readWav(
     const frames = Math.floor(held / frameBytes);
     if (frames === 0) return null;
     const out = new Float32Array(frames);
-    warnings.addReplaced(mixInterleaved(scratch, format, channels, frames, out));
+    warnings.addReplaced(readInterleaved(scratch, format, frames, planes));
+    mixer.mix(planes, frames, out);
     scratch.copyWithin(0, frames * frameBytes, held);
     held -= frames * frameBytes;
     return out;

@@ -72,6 +72,12 @@ async function editHeader(folder: string, change: (header: Record<string, Entry>
   await writeFile(path, Buffer.concat([prefix, json, bytes.subarray(8 + length)]));
 }
 
+/** Gives a parameter's place in the file to another name. */
+function renameEntry(header: Record<string, Entry>, from: string, to: string): void {
+  header[to] = header[from];
+  delete header[from];
+}
+
 /** The error of opening what must not open. */
 async function fault(path: string): Promise<CheckpointError> {
   const error: unknown = await openCheckpoint(path).catch((reason: unknown) => reason);
@@ -252,15 +258,59 @@ describe("openCheckpoint() parameters", () => {
 });
 
 describe("openCheckpoint() faults", () => {
+  it("refuses a header that is one byte short, which moves every number by a byte", async () => {
+    const folder = await copyOfOriginal();
+    const path = join(folder, "model.safetensors");
+    const bytes = await readFile(path);
+    const length = bytes.readBigUInt64LE(0);
+    expect(bytes.toString("utf8", 7 + Number(length), 8 + Number(length))).toMatch(/[ }]/);
+    // A header that ends with a space is JSON without it.
+    const padded = Buffer.concat([
+      bytes.subarray(0, 8 + Number(length)),
+      Buffer.from(" "),
+      bytes.subarray(8 + Number(length)),
+    ]);
+    padded.writeBigUInt64LE(length + 1n);
+    await writeFile(path, padded);
+    await openCheckpoint(folder);
+    padded.writeBigUInt64LE(length);
+    await writeFile(path, padded);
+    const error = await fault(folder);
+    expect(error).toBeInstanceOf(CheckpointSyntaxError);
+    expect(error.message).toMatch(/the last parameter ends at byte \d+, expected the end of the file at \d+\nHint: /);
+  });
+
+  const numbers: [StoredDType, number, string][] = [
+    ["float32", 0x7fc00000, "NaN"],
+    ["float32", 0xff800000, "-Infinity"],
+    ["float16", 0x7c00, "Infinity"],
+    ["float16", 0x7e01, "NaN"],
+    ["bfloat16", 0x7f80, "Infinity"],
+    ["bfloat16", 0xffc0, "NaN"],
+  ];
+  it.each(numbers)("names the parameter that has a number which is none: %s, bits %i", async (dtype, bits, value) => {
+    const folder = await random(SMALL, { dtype });
+    const path = join(folder, "model.safetensors");
+    const { header } = await readSafetensorsHeader(path);
+    const { byteOffset } = header.entries.get("model.encoder.layers.1.fc1.weight")!;
+    const bytes = await readFile(path);
+    if (dtype === "float32") bytes.writeUInt32LE(bits, byteOffset + 4 * 5);
+    else bytes.writeUInt16LE(bits, byteOffset + 2 * 5);
+    await writeFile(path, bytes);
+    const checkpoint = await openCheckpoint(folder);
+    await expect(checkpoint.read("encoder.blocks.1.mlp.0.weight")).rejects.toThrow(
+      `parameter "model.encoder.layers.1.fc1.weight" has ${value} at index 5, expected finite numbers\nHint: `,
+    );
+    await expect(checkpoint.read("encoder.blocks.1.mlp.0.bias")).resolves.toBeDefined();
+  });
+
   it("reports every wrong, missing and left-over parameter at once", async () => {
     const folder = await copyOfOriginal();
     await editHeader(folder, (header) => {
       header["model.decoder.layer_norm.weight"].shape = [4, 4];
       header["model.decoder.layer_norm.bias"].dtype = "I32";
-      delete header["model.encoder.conv1.bias"];
-      delete header["model.decoder.layers.2.fc1.weight"];
-      header["model.encoder.extra.weight"] = { dtype: "F32", shape: [0], data_offsets: [0, 0] };
-      header["model.decoder.layers.3.fc1.bias"] = { dtype: "F32", shape: [0], data_offsets: [0, 0] };
+      renameEntry(header, "model.encoder.conv1.bias", "model.encoder.extra.weight");
+      renameEntry(header, "model.decoder.layers.2.fc1.weight", "model.decoder.layers.3.fc1.bias");
     });
     const error = await fault(folder);
     expect([...error.problems].sort()).toEqual([

@@ -1,14 +1,14 @@
 /**
  * Opens a checkpoint in the Hugging Face layout as it is: no conversion, parameters stay where they lie in their files.
  *
- * Everything is checked here, at the border; engines trust what they get. Unlike transformers, which initialises missing
+ * Everything is checked here, at the border, numbers when they are read; engines trust what they get. Unlike transformers, which initialises missing
  * parameters at random and passes over unknown ones with a warning, both are errors, reported all at once.
  */
 import { createHash } from "node:crypto";
 import { open } from "node:fs/promises";
 import { CheckpointError, quote } from "../errors.ts";
 import { parameterDims, type ModelDimensions, type ParameterSource, type StoredParameter } from "../model/index.ts";
-import { toFloat32, type StoredDType } from "../tensor/index.ts";
+import { firstNotFinite, toFloat32, type StoredDType } from "../tensor/index.ts";
 import { readDimensions } from "./config.ts";
 import { readGenerationConfig, type GenerationConfig } from "./generation-config.ts";
 import { JsonFields } from "./json-fields.ts";
@@ -21,6 +21,8 @@ import { readWeightFiles, type StoredEntry } from "./weight-files.ts";
 /** An opened and checked checkpoint. */
 export interface Checkpoint extends ParameterSource, ProcessorFiles {
   readonly generation: GenerationConfig;
+  /** What config.json says that it was made from (`_name_or_path`); undefined if it says nothing. */
+  readonly origin: string | undefined;
 }
 
 const STORED_DTYPES: Readonly<Record<string, StoredDType>> = { F32: "float32", F16: "float16", BF16: "bfloat16" };
@@ -57,7 +59,17 @@ export async function openCheckpoint(path: string): Promise<Checkpoint> {
 
   const hash = createHash("sha256");
   for (const part of weights.identity) hash.update(part);
-  return new OpenedCheckpoint(path, folder, dimensions, generation, preprocessor, hash.digest("hex"), parameters);
+  const origin = config.get("_name_or_path");
+  return new OpenedCheckpoint(
+    path,
+    folder,
+    dimensions,
+    generation,
+    preprocessor,
+    hash.digest("hex"),
+    parameters,
+    typeof origin === "string" ? origin : undefined,
+  );
 }
 
 class OpenedCheckpoint implements Checkpoint {
@@ -69,6 +81,7 @@ class OpenedCheckpoint implements Checkpoint {
     readonly preprocessor: ProcessorFiles["preprocessor"],
     readonly fingerprint: string,
     private readonly parameters: ReadonlyMap<string, StoredParameter>,
+    readonly origin: string | undefined,
   ) {}
 
   stored(name: string): StoredParameter {
@@ -93,6 +106,15 @@ class OpenedCheckpoint implements Checkpoint {
       }
     } finally {
       await handle.close();
+    }
+    const index = firstNotFinite(bytes, dtype);
+    if (index >= 0) {
+      const value = (values ?? toFloat32(bytes, dtype))[index];
+      const [own] = [...huggingFaceNames(this.dimensions)].find(([, translated]) => translated === name) ?? [name];
+      const problem = `parameter "model.${own}" has ${value} at index ${index}, expected finite numbers`;
+      throw new CheckpointError(this.path, [problem], {
+        hint: "the weights are damaged, or were saved by a training that had diverged; get them again",
+      });
     }
     return values ?? toFloat32(bytes, dtype);
   }

@@ -18,6 +18,7 @@ const MAX_PARAMETERS = 2e10;
 export function readDimensions(config: JsonFields): ModelDimensions | undefined {
   const type = config.string("model_type");
   if (type !== "whisper") {
+    if (config.isEmpty && config.problems.some((problem) => problem.includes(`"${config.file}"`))) return undefined;
     if (type === undefined) config.problems.push(`field "model_type" is missing in "${config.file}"`);
     else config.fault("model_type", `"whisper"`);
     return undefined;

@@ -15,12 +15,15 @@ const MAX_LIST = 1_000_000;
  * Reads a text file of a checkpoint.
  *
  * @returns undefined if there is no such file
+ * @throws {TypeError} if it is no regular file
  * @throws {RangeError} if it is larger than any such file has reason to be
  */
 export async function readTextFile(folder: string, file: string): Promise<string | undefined> {
   const path = join(folder, file);
   try {
-    const { size } = await stat(path);
+    const info = await stat(path);
+    if (!info.isFile()) throw new TypeError(notRegular(file, info));
+    const { size } = info;
     if (size > MAX_JSON_BYTES) {
       throw new RangeError(`file "${file}" has ${size} bytes, expected at most ${MAX_JSON_BYTES}`);
     }
@@ -29,6 +32,11 @@ export async function readTextFile(folder: string, file: string): Promise<string
     if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
     throw error;
   }
+}
+
+/** What is wrong with a file that is none: a pipe would be waited for, and a device read without end. */
+export function notRegular(file: string, info: { isDirectory(): boolean }): string {
+  return `file "${file}" is ${info.isDirectory() ? "a folder" : "a pipe or a device"}, expected a regular file`;
 }
 
 /** The fields of one JSON object; every fault is added to `problems` and gives the fallback instead. */
@@ -45,7 +53,9 @@ export class JsonFields {
       const text = await readTextFile(folder, file);
       return text === undefined ? undefined : JsonFields.parse(file, text, problems);
     } catch (error) {
-      problems.push(`file "${file}" cannot be read: ${(error as Error).message}`);
+      const { message } = error as Error;
+      const isOurs = error instanceof TypeError || error instanceof RangeError;
+      problems.push(isOurs ? message : `file "${file}" cannot be read: ${message}`);
       return new JsonFields(file, {}, problems);
     }
   }
@@ -63,6 +73,11 @@ export class JsonFields {
       values = {};
     }
     return new JsonFields(file, values as Record<string, unknown>, problems);
+  }
+
+  /** Whether there is nothing in it, which is so where the file could not be read. */
+  get isEmpty(): boolean {
+    return Object.keys(this.values).length === 0;
   }
 
   /** The value as it stands; null counts as missing. */

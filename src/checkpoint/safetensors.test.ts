@@ -44,9 +44,30 @@ describe("parseSafetensorsHeader()", () => {
     ]);
   });
 
-  it("allows gaps, bytes after the last tensor, and padding of the header", () => {
-    const json = encode(`{"a":${JSON.stringify(entry([1], [100, 104]))}}     `);
-    expect(parseSafetensorsHeader(json, 8 + json.length + 1000, "x").entries.size).toBe(1);
+  it("allows padding of the header", () => {
+    const json = encode(`{"a":${JSON.stringify(entry([1], [0, 4]))}}     `);
+    expect(parseSafetensorsHeader(json, 8 + json.length + 4, "x").entries.size).toBe(1);
+  });
+
+  const layouts: [string, unknown, RegExp][] = [
+    ["bytes after the last tensor", { a: entry([249], [0, 996]) }, /ends at byte \d+, expected the end of the file/],
+    // What a header that is a byte short comes to: its last space is taken for data, and every tensor moves by a byte.
+    ["one byte after the last tensor", { a: entry([999], [0, 999], "U8") }, /ends at byte \d+, expected the end/],
+    ["a gap before the first tensor", { a: entry([249], [4, 1000]) }, /4 bytes between the header and parameter "a"/],
+    [
+      "a gap between tensors",
+      { b: entry([100], [600, 1000]), a: entry([100], [0, 400]) },
+      /200 bytes between parameter "a" and parameter "b" belong to no/,
+    ],
+    [
+      "a name that is there twice",
+      `{"a":${JSON.stringify(entry([125], [0, 500]))},"a":${JSON.stringify(entry([125], [500, 1000]))}}`,
+      /500 bytes between the header and parameter "a"/,
+    ],
+    ["data without tensors", {}, /expected the end of the file/],
+  ];
+  it.each(layouts)("refuses %s", (_, header, message) => {
+    expect(fault(header).message).toMatch(message);
   });
 
   const faults: [string, unknown, RegExp][] = [

@@ -2,8 +2,9 @@
  * Parses the header of a safetensors file: 8 bytes of length (little-endian), that many bytes of JSON, then the data.
  *
  * Only the header is read; the data is reached by its offsets, mapped or read piecewise. The format is described at
- * https://github.com/huggingface/safetensors; ceilings after huggingface.js parse-safetensors-metadata.ts. Unlike the Rust
- * parser this one allows gaps between tensors and bytes after the last one, which harm nobody.
+ * https://github.com/huggingface/safetensors; ceilings after huggingface.js parse-safetensors-metadata.ts. As in its Rust parser, tensors
+ * fill the data from the first byte to the file's last without gaps: a header whose length is wrong by a byte, or that names a tensor
+ * twice, would shift or lose numbers and still be JSON.
  */
 import { open } from "node:fs/promises";
 import { CheckpointSyntaxError, quote } from "../errors.ts";
@@ -127,21 +128,38 @@ export function parseSafetensorsHeader(json: Uint8Array, fileSize: number, path:
     }
     entries.set(name, { name, dtype, dims: shape, byteOffset: dataOffset + begin, byteLength });
   }
-  checkOverlaps(entries, path);
+  checkLayout(entries, dataOffset, fileSize, path);
   const metadata = header["__metadata__"];
   return { entries, metadata: isObject(metadata) ? metadata : {}, dataOffset };
 }
 
-function checkOverlaps(entries: ReadonlyMap<string, SafetensorsEntry>, path: string): void {
-  const sorted = [...entries.values()]
-    .filter((entry) => entry.byteLength > 0)
-    .sort((a, b) => a.byteOffset - b.byteOffset);
-  for (let i = 1; i < sorted.length; i++) {
-    const [before, entry] = [sorted[i - 1], sorted[i]];
-    if (entry.byteOffset < before.byteOffset + before.byteLength) {
-      const problem = `parameters ${quote(before.name)} and ${quote(entry.name)} overlap`;
+/** Every byte of the data belongs to one tensor. */
+function checkLayout(
+  entries: ReadonlyMap<string, SafetensorsEntry>,
+  dataOffset: number,
+  fileSize: number,
+  path: string,
+): void {
+  const sorted = [...entries.values()].sort((a, b) => a.byteOffset - b.byteOffset || a.byteLength - b.byteLength);
+  const hint = "the file is damaged; get it again";
+  let end = dataOffset;
+  let before: SafetensorsEntry | undefined;
+  for (const entry of sorted) {
+    if (entry.byteOffset < end) {
+      const problem = `parameters ${quote(before?.name)} and ${quote(entry.name)} overlap`;
       throw new CheckpointSyntaxError(path, problem, entry.byteOffset);
     }
+    if (entry.byteOffset > end) {
+      const place = before === undefined ? "the header" : `parameter ${quote(before.name)}`;
+      const problem = `${entry.byteOffset - end} bytes between ${place} and parameter ${quote(entry.name)} belong to no parameter`;
+      throw new CheckpointSyntaxError(path, problem, end, { hint });
+    }
+    end += entry.byteLength;
+    before = entry;
+  }
+  if (end !== fileSize) {
+    const problem = `the last parameter ends at byte ${end}, expected the end of the file at ${fileSize}`;
+    throw new CheckpointSyntaxError(path, problem, end, { hint });
   }
 }
 

@@ -3,7 +3,7 @@ import { readdir, realpath, stat } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { CheckpointError, quote } from "../errors.ts";
 import { isPlainFileName, MAX_SHARDS, WEIGHTS as SINGLE, WEIGHTS_INDEX as INDEX } from "../hub/index.ts";
-import { JsonFields } from "./json-fields.ts";
+import { JsonFields, notRegular } from "./json-fields.ts";
 import { readSafetensorsHeader, type SafetensorsEntry } from "./safetensors.ts";
 
 /** One parameter, as a file has it. */
@@ -41,7 +41,7 @@ const CONVERT =
  * @param single a file to take instead of looking for one
  * @param problems what is wrong with the set of files is added here
  * @throws {CheckpointSyntaxError} if a file breaks the format
- * @throws {CheckpointError} if the folder has no safetensors files; the message names what it has instead
+ * @throws {CheckpointError} if the folder has no safetensors files, the message names what it has instead; or one is no regular file
  */
 export async function readWeightFiles(
   folder: string,
@@ -99,7 +99,9 @@ async function readFiles(
       problems.push(`file "${name}" is missing or its link is broken: ${(error as Error).message}`);
       continue;
     }
-    const { size, mtimeNs } = await stat(file, { bigint: true });
+    const info = await stat(file, { bigint: true });
+    if (!info.isFile()) throw new CheckpointError(folder, [notRegular(name, info)]);
+    const { size, mtimeNs } = info;
     const { header, json } = await readSafetensorsHeader(file);
     identity.push(`${file}\n${size}\n${mtimeNs}\n`, json);
     for (const entry of header.entries.values()) {

@@ -57,7 +57,8 @@ export function parseWhole(option: string, word: string, least: number, most = N
 export function parseNumber(option: string, word: string, least = -Infinity, most = Infinity): number {
   const value = Number(word);
   if (!/^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i.test(word) || !Number.isFinite(value) || value < least || value > most) {
-    const range = least === -Infinity ? "" : most === Infinity ? ` from ${least} on` : ` from ${least} to ${most}`;
+    const to = most === Infinity ? "on" : `to ${most}`;
+    const range = least !== -Infinity ? ` from ${least} ${to}` : most === Infinity ? "" : ` up to ${most}`;
     throw new OptionError(option, `Cannot use ${quote(word)} as ${option}, expected a number${range}`);
   }
   return value;

@@ -13,7 +13,7 @@ function parse(...words: string[]): Command {
 describe("readDecodingFlags()", () => {
   it("knows for each flag whether the chunked algorithm has its option too", async () => {
     const values: Record<string, string> = { clip_timestamps: "1,2", beam_size: "2", word_timestamps: "True" };
-    const chunked: readonly string[] = CHUNKED_OPTIONS;
+    const chunked = Object.keys(CHUNKED_OPTIONS);
     const names = parse().options.map(({ long }) => long?.slice(2) ?? "");
     const seen = new Set<string>();
     for (const name of names.filter((one) => one !== "allowed_phrases")) {
@@ -22,13 +22,13 @@ describe("readDecodingFlags()", () => {
       const { settings, sequentialOnly } = await readDecodingFlags(parse(...needs, `--${name}`, word));
       const option = Object.keys(settings).at(-1) ?? "";
       seen.add(option);
-      expect(SEQUENTIAL_OPTIONS as readonly string[], name).toContain(option);
+      expect(Object.keys(SEQUENTIAL_OPTIONS), name).toContain(option);
       expect(sequentialOnly, name).toEqual(chunked.includes(option) ? [] : [`--${name}`]);
     }
     // What has a flag elsewhere, none, or a file for its value.
     const elsewhere = ["task", "language", "languagePerWindow", "signal", "onProgress", "onSegment", "allowedPhrases"];
     const without = ["maxLength", "sampleLength", "suppressBlank"];
-    expect([...seen, ...elsewhere, ...without].sort()).toEqual([...SEQUENTIAL_OPTIONS].sort());
+    expect([...seen, ...elsewhere, ...without].sort()).toEqual(Object.keys(SEQUENTIAL_OPTIONS).sort());
   });
 
   it("gives nothing where nothing was given", async () => {
@@ -39,7 +39,6 @@ describe("readDecodingFlags()", () => {
     ["--temperature 0", [0, 0.2, 0.4, 0.6, 0.8, 1]],
     ["--temperature 0.5", [0.5, 0.7, 0.9]],
     ["--temperature 1", [1]],
-    ["--temperature 1.5", [1.5]],
     ["--temperature_increment_on_fallback 0.3", [0, 0.3, 0.6, 0.9]],
     ["--temperature_increment_on_fallback 0.1", [0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1]],
     ["--temperature 0.4 --temperature_increment_on_fallback None", [0.4]],

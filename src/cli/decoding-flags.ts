@@ -8,19 +8,37 @@ import { createReadStream } from "node:fs";
 import { buffer } from "node:stream/consumers";
 import type { Command } from "commander";
 import { OptionError, quote } from "../errors.ts";
-import type { Algorithm, SequentialTranscribeOptions } from "../index.ts";
+import type { Algorithm } from "../index.ts";
+import type { SequentialOptions } from "../transcription/index.ts";
 import { conflict, missing, orNone, parseBoolean, parseNumber, parseWhole, type ValueReader } from "./arguments.ts";
 import { systemReason } from "./system-reason.ts";
 
 /** Where no flag says otherwise: openai/whisper's command line searches with beams and samples, its library does not (facts 2.1). */
-export const SEQUENTIAL_DEFAULTS: DecodingSettings = { beamSize: 5, bestOf: 5 };
+const SEQUENTIAL_DEFAULTS = { beamSize: 5, bestOf: 5 };
+
+/** Those of them that have an effect: beams are for temperature 0, and samples for others. */
+export function sequentialDefaults({ temperature = [0, 1] }: DecodingSettings): DecodingSettings {
+  const temperatures = typeof temperature === "number" ? [temperature] : temperature;
+  const { beamSize, bestOf } = SEQUENTIAL_DEFAULTS;
+  return {
+    ...(temperatures.includes(0) && { beamSize }),
+    ...(temperatures.some((one) => one > 0) && { bestOf }),
+  };
+}
 
 /** The library's limits, so that what is beyond them is told before a model is loaded. */
 const MAX_ROWS = 128;
 const MAX_PATIENCE = 100;
-const MAX_TEMPERATURE = 100;
+/**
+ * As OpenAI's API and this server have it. openai/whisper's command line has no limit; but its ladder of temperatures ends at 1, where
+ * tokens are drawn as the model learned them, and above it what is drawn is more and more anything at all. The library takes more.
+ */
+const MAX_TEMPERATURE = 1;
 const MAX_TEMPERATURES = 100;
 const WINDOW_SECONDS = 30;
+/** A week: longer than any recording that is read. */
+const MAX_SECONDS = 7 * 86_400;
+const MAX_TOKEN = 1_000_000;
 
 const MAX_PHRASES = 10_000;
 
@@ -29,8 +47,8 @@ const MAX_PHRASES_BYTES = 100 * MAX_PHRASES;
 
 /** The algorithm's options, as far as they have a flag in the table. */
 type Options = Omit<
-  SequentialTranscribeOptions,
-  "algorithm" | "task" | "language" | "languagePerWindow" | "returnTimestamps" | "signal" | "onProgress" | "onSegment"
+  SequentialOptions,
+  "task" | "language" | "languagePerWindow" | "signal" | "onProgress" | "onSegment"
 >;
 export type DecodingSettings = { -readonly [K in keyof Options]: Options[K] };
 
@@ -82,12 +100,19 @@ const everywhere = (one: DecodingFlag): DecodingFlag => ({ ...one, everywhere: t
 
 /** Read together with `--temperature`: see `readTemperatures`. */
 const TEMPERATURES: readonly DecodingFlag[] = [
-  flag("temperature", "temperature", "<t>", "first temperature that is tried", number(0, MAX_TEMPERATURE), "0"),
+  flag(
+    "temperature",
+    "temperature",
+    "<t>",
+    "sampling temperature to start with, 0 to 1",
+    number(0, MAX_TEMPERATURE),
+    "0",
+  ),
   flag(
     "temperature_increment_on_fallback",
     "temperature",
     "<t>",
-    "step to the next one, up to 1; None: no other",
+    "step to the next temperature, up to 1; None = no fallback",
     (long, word) => orNone(number(0))(long, word) ?? undefined,
     "0.2",
   ),
@@ -100,7 +125,7 @@ const GENERAL: readonly DecodingFlag[] = [
       "suppress_tokens",
       "suppressTokens",
       "<ids>",
-      "ids never written; -1: symbols that are no speech",
+      "token ids to suppress; -1 = non-speech symbols",
       readTokens,
       "-1",
     ),
@@ -110,72 +135,85 @@ const GENERAL: readonly DecodingFlag[] = [
       "max_initial_timestamp",
       "maxInitialTimestamp",
       "<s>",
-      "latest start of a window's first segment, or None",
+      "latest start of a window's first segment in seconds, or None",
       orNone(number(0, WINDOW_SECONDS)),
       "1",
     ),
   ),
-  everywhere(flag("suppress_numerals", "suppressNumerals", BOOL, "spell numbers out", bool, "False")),
+  everywhere(flag("suppress_numerals", "suppressNumerals", BOOL, "spell out numbers", bool, "False")),
 ];
 
 const GROUPS: readonly (readonly [heading: string, flags: readonly DecodingFlag[]])[] = [
   [
     "Words:",
     [
-      everywhere(flag("word_timestamps", "wordTimestamps", BOOL, "find out when each word is spoken", bool, "False")),
+      everywhere(flag("word_timestamps", "wordTimestamps", BOOL, "determine when each word is spoken", bool, "False")),
       everywhere(
-        flag("prepend_punctuations", "prependPunctuations", "<marks>", "marks that belong to the next word", text),
+        flag("prepend_punctuations", "prependPunctuations", "<marks>", "punctuation to attach to the next word", text),
       ),
       everywhere(
-        flag("append_punctuations", "appendPunctuations", "<marks>", "marks that belong to the word before", text),
+        flag(
+          "append_punctuations",
+          "appendPunctuations",
+          "<marks>",
+          "punctuation to attach to the previous word",
+          text,
+        ),
       ),
     ],
   ],
   [
     "Search (algorithm sequential):",
     [
-      flag("beam_size", "beamSize", "<n>", "beams at temperature 0; None: greedy", orNone(whole(1, MAX_ROWS)), "5"),
+      flag("beam_size", "beamSize", "<n>", "beams at temperature 0; None = greedy", orNone(whole(1, MAX_ROWS)), "5"),
       flag(
         "patience",
         "patience",
         "<x>",
-        "beam search waits for beam_size * patience texts",
+        "stop beam search after beam_size * patience hypotheses",
         orNone(number(0, MAX_PATIENCE)),
       ),
       flag(
         "length_penalty",
         "lengthPenalty",
         "<alpha>",
-        "0 to 1, for longer texts; default: mean of the tokens",
+        "0 to 1, in favour of longer hypotheses; default: normalise by length",
         orNone(number(0, 1)),
       ),
-      flag("best_of", "bestOf", "<n>", "samples at temperatures above 0", orNone(whole(1, MAX_ROWS)), "5"),
-      flag("seed", "seed", "<n>", "what the samples follow from", whole(0), "0"),
+      flag("best_of", "bestOf", "<n>", "random samples at temperatures above 0", orNone(whole(1, MAX_ROWS)), "5"),
+      flag("seed", "seed", "<n>", "seed of the random samples", whole(0), "0"),
       flag(
         "allowed_phrases",
         "allowedPhrases",
         "<file>",
-        "file of phrases, one a line: nothing else is written",
+        "file with one phrase per line; only these can be transcribed",
         readPhrases,
       ),
-      flag("without_timestamps", "withoutTimestamps", BOOL, "windows of 30 s, without times in them", bool, "False"),
+      flag("without_timestamps", "withoutTimestamps", BOOL, "decode windows of 30 s without timestamps", bool, "False"),
     ],
   ],
   [
     "Context (algorithm sequential):",
     [
-      flag("initial_prompt", "initialPrompt", "<text>", "text as if it stood before the recording", text),
-      flag("carry_initial_prompt", "carryInitialPrompt", BOOL, "tell it to every window", bool, "False"),
+      flag("initial_prompt", "initialPrompt", "<text>", "text to give the model as if it preceded the recording", text),
+      flag(
+        "carry_initial_prompt",
+        "carryInitialPrompt",
+        BOOL,
+        "give the initial prompt to every window",
+        bool,
+        "False",
+      ),
       flag(
         "condition_on_previous_text",
         "conditionOnPreviousText",
         BOOL,
-        "tell a window the text before it",
+        "give each window the text before it",
         bool,
         "True",
       ),
-      flag("hotwords", "hotwords", "<text>", "words to expect in every window", text),
-      flag("prefix", "prefix", "<text>", "text that each window begins with", text),
+      flag("hotwords", "hotwords", "<text>", "words that are likely to occur", text),
+      flag("prefix", "prefix", "<text>", "text that each window starts with", text),
     ],
   ],
   [
@@ -186,38 +224,46 @@ const GROUPS: readonly (readonly [heading: string, flags: readonly DecodingFlag[
         "compression_ratio_threshold",
         "compressionRatioThreshold",
         "<x>",
-        "above it text repeats itself: next temperature",
-        orNone(number()),
+        "above this, text repeats itself: try the next temperature",
+        orNone(number(0)),
         "2.4",
+      ),
+      flag(
+        "entropy_thold",
+        "entropyThreshold",
+        "<x>",
+        "below it the last tokens repeat themselves: next temperature (whisper.cpp: 2.4)",
+        orNone(number()),
+        "None",
       ),
       flag(
         "logprob_threshold",
         "logprobThreshold",
         "<x>",
-        "below it text is unsure: next temperature",
-        orNone(number()),
+        "below this, text is unreliable: try the next temperature",
+        orNone(number(-Infinity, 0)),
         "-1.0",
       ),
       flag(
         "no_speech_threshold",
         "noSpeechThreshold",
         "<p>",
-        "above it unsure text is silence",
-        orNone(number()),
+        "above this, unreliable text counts as silence",
+        orNone(number(0, 1)),
         "0.6",
       ),
       flag(
         "hallucination_silence_threshold",
         "hallucinationSilenceThreshold",
         "<s>",
-        "skip longer silence around made-up text",
-        orNone(number(0)),
+        "skip silence longer than this around invented text, in seconds",
+        orNone(number(0, MAX_SECONDS)),
       ),
       flag(
         "clip_timestamps",
         "clipTimestamps",
         "<list>",
-        "what to transcribe: start,end,start,end ...",
+        "parts to transcribe, in seconds: start,end,start,end,...",
         readClips,
         "0",
       ),
@@ -279,6 +325,7 @@ export async function readDecodingFlags(command: Command): Promise<ReadDecoding>
   const warnings: string[] = [];
   if (settings.hotwords !== undefined && settings.prefix !== undefined) {
     warnings.push("--hotwords has no effect with --prefix");
+    delete settings.hotwords;
   }
   return { settings, sequentialOnly, warnings };
 }
@@ -336,7 +383,7 @@ function readTemperatures(command: Command): Options["temperature"] {
 
 /** Rules between flags (facts 2.4.2), but for those that the ladder of temperatures settles. */
 function assertConsistent(settings: DecodingSettings): void {
-  const { beamSize = SEQUENTIAL_DEFAULTS.beamSize ?? null, patience } = settings;
+  const { beamSize = SEQUENTIAL_DEFAULTS.beamSize, patience } = settings;
   if (patience !== undefined && patience !== null) {
     if (beamSize === null) conflict("--patience", "--beam_size None");
     if (beamSize * patience <= 0.5) {
@@ -350,14 +397,15 @@ function assertConsistent(settings: DecodingSettings): void {
 }
 
 function readTokens(option: string, word: string): string {
-  if (word.trim() !== "" && !word.split(",").every((id) => /^\s*(-1|\d+)\s*$/.test(id))) {
+  if (word.trim() !== "" && !word.split(",").every((id) => /^\s*(-1|\d+)\s*$/.test(id) && Number(id) < MAX_TOKEN)) {
     throw new OptionError(option, `Cannot use ${quote(word)} as ${option}, expected ids of tokens or -1, with commas`);
   }
   return word;
 }
 
 function readClips(option: string, word: string): readonly number[] {
-  const times = word.trim() === "" ? [] : word.split(",").map((time) => parseNumber(option, time.trim(), 0));
+  const times =
+    word.trim() === "" ? [] : word.split(",").map((time) => parseNumber(option, time.trim(), 0, MAX_SECONDS));
   for (let i = 1; i < times.length; i += 2) {
     if (times[i] < times[i - 1]) {
       throw new OptionError(option, `Cannot use ${quote(word)} as ${option}: a clip ends before it starts`);

@@ -13,7 +13,9 @@ import type {
   Task,
   Transcript,
 } from "../index.ts";
+import { InputError } from "../errors.ts";
 import type { ModelSizes } from "../outputs/index.ts";
+import { systemReason } from "./system-reason.ts";
 
 /** What is asked of a pipeline when it is made. */
 export interface PipelineSettings {
@@ -24,7 +26,15 @@ export interface PipelineSettings {
   readonly cacheDir?: string;
   readonly offline?: boolean;
   readonly signal?: AbortSignal;
+  readonly onDownload?: (download: ModelDownload) => void;
   readonly onProgress?: (progress: DownloadProgress) => void;
+}
+
+/** Weights that are about to be downloaded; `bytes` is null if the server does not say. */
+export interface ModelDownload {
+  readonly repository: string;
+  readonly bytes: number | null;
+  readonly cacheDir: string;
 }
 
 /** Bytes of one file of a model; `total` is null if the server does not say. */
@@ -57,7 +67,11 @@ interface ChunkedSettings
 }
 
 interface SequentialSettings
-  extends Omit<SequentialTranscribeOptions, keyof StatedSettings | keyof TranscriptionEvents>, StatedSettings {}
+  extends
+    Omit<SequentialTranscribeOptions, "algorithm" | keyof StatedSettings | keyof TranscriptionEvents>,
+    StatedSettings {
+  readonly algorithm: "sequential";
+}
 
 /** `index` says of which input, where there are several. */
 interface TranscriptionEvents {
@@ -72,6 +86,8 @@ export type CliInput = string | AsyncIterable<Uint8Array>;
 export interface CliPipeline {
   readonly device?: string;
   readonly dtype?: string;
+  /** Of the model; each transcript's begin with them. */
+  readonly warnings?: readonly string[];
   readonly engine?: { readonly dimensions: ModelSizes };
   readonly tokenizer?: {
     decode(
@@ -84,8 +100,20 @@ export interface CliPipeline {
   transcribeMany(
     inputs: CliInput[],
     options: TranscriptionSettings,
-  ): AsyncIterable<{ readonly index: number; readonly transcript?: Transcript; readonly error?: Error }>;
+  ): AsyncIterable<{
+    readonly index: number;
+    readonly transcript?: Transcript | undefined;
+    readonly error?: Error | undefined;
+  }>;
   dispose(): Promise<void>;
+}
+
+/** Standard output cannot be written: the disk it goes to is full, for one. */
+export class OutputError extends Error {
+  override readonly name = "OutputError";
+  constructor(cause: unknown) {
+    super(`Cannot write standard output: ${systemReason(cause)}`, { cause });
+  }
 }
 
 /** A place text is written to; a terminal has `isTTY` and `columns`. */
@@ -99,7 +127,7 @@ export interface CliHost {
   readonly stdout: CliOutput;
   readonly stderr: CliOutput;
   readonly stdin: AsyncIterable<Uint8Array>;
-  /** Aborted when nobody reads stdout any more. */
+  /** Aborted when nobody reads stdout any more, or with an `OutputError` when it cannot be written. */
   readonly outputClosed: AbortSignal;
   createPipeline(model: string, settings: PipelineSettings): Promise<CliPipeline>;
   /** Calls the listener at the first Ctrl-C or polite request to end. Returns what takes the listener away. */
@@ -128,12 +156,37 @@ function die(signal: StopSignal): void {
   process.kill(process.pid, signal);
 }
 
+/**
+ * Standard input as recordings come through it: nothing at all is an error, as an empty file is. `fd` is its descriptor.
+ *
+ * @throws {InputError} when it is read, if it is empty, or cannot be read
+ */
+export function standardInput(
+  stream: AsyncIterable<Uint8Array> & { readonly fd?: number },
+): AsyncIterable<Uint8Array> & { readonly fd: number | undefined } {
+  return {
+    fd: stream.fd,
+    async *[Symbol.asyncIterator]() {
+      let bytes = 0;
+      try {
+        for await (const piece of stream) {
+          bytes += piece.length;
+          yield piece;
+        }
+      } catch (error) {
+        throw new InputError("standard input", systemReason(error), { cause: error });
+      }
+      if (bytes === 0) throw new InputError("standard input", "it is empty");
+    },
+  };
+}
+
 /** The real process. A second Ctrl-C, while the first is being handled, ends it at once. */
 export function nodeHost(): CliHost {
   const closed = new AbortController();
   process.stdout.on("error", (error: NodeJS.ErrnoException) => {
-    if (error.code !== "EPIPE") throw error;
-    closed.abort();
+    if (error.code === "EPIPE") closed.abort();
+    else closed.abort(new OutputError(error));
   });
   process.stderr.on("error", () => undefined); // nobody reads what we have to say: that is no reason to stop
   return {
@@ -141,7 +194,7 @@ export function nodeHost(): CliHost {
     stderr: process.stderr,
     // Only touched if asked for: opening stdin of a terminal would keep the process alive.
     get stdin() {
-      return process.stdin;
+      return standardInput(process.stdin);
     },
     outputClosed: closed.signal,
     async createPipeline(model, settings) {

@@ -33,10 +33,17 @@ export interface InputItem {
   readonly base: string;
 }
 
+/** Whether a source is the URL of a recording. */
+export function isUrl(source: CliInput): boolean {
+  return typeof source === "string" && /^https?:\/\//i.test(source);
+}
+
 /** What the words stand for: recordings in order, each once, and the words that stand for none. */
 export interface ExpandedInputs {
   readonly items: readonly InputItem[];
   readonly failures: readonly Error[];
+  /** Names of recordings that were named more than once. */
+  readonly repeated: readonly string[];
 }
 
 /**
@@ -49,16 +56,20 @@ export async function expandInputs(
 ): Promise<ExpandedInputs> {
   const items = new Map<string, InputItem>();
   const failures: Error[] = [];
+  const repeated = new Set<string>();
   const addFile = (name: string): void => {
     const path = resolve(name);
-    if (!items.has(path)) items.set(path, { name, source: name, path, base: basename(path) });
+    if (items.has(path)) repeated.add(name);
+    else items.set(path, { name, source: name, path, base: basename(path) });
   };
   for (const word of words) {
     try {
       if (word === "-") {
-        if (!items.has("-")) items.set("-", { name: "standard input", source: stdin(), path: null, base: "stdin" });
-      } else if (/^https?:\/\//i.test(word)) {
-        items.set(word, { name: word, source: word, path: null, base: urlBase(word) });
+        if (items.has("-")) repeated.add("standard input");
+        else items.set("-", { name: "standard input", source: stdin(), path: null, base: "stdin" });
+      } else if (isUrl(word)) {
+        if (items.has(word)) repeated.add(word);
+        else items.set(word, { name: word, source: word, path: null, base: urlBase(word) });
       } else {
         (await filesOf(word)).forEach(addFile);
       }
@@ -67,7 +78,7 @@ export async function expandInputs(
       failures.push(error instanceof Error ? error : new InputError(word, String(error)));
     }
   }
-  return { items: [...items.values()], failures };
+  return { items: [...items.values()], failures, repeated: [...repeated] };
 }
 
 async function filesOf(word: string): Promise<string[]> {

@@ -2,8 +2,6 @@ import { readFileSync } from "node:fs";
 import { join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
-import { MODELS } from "../index.ts";
-import { DEFAULT_MODEL } from "./options.ts";
 
 const SOURCES = fileURLToPath(new URL("../", import.meta.url));
 
@@ -28,14 +26,10 @@ describe("the command line", () => {
   it("loads no engine, no audio and no model for its help and for flags that are wrong", () => {
     const { files, packages } = loadedBy("cli/main.ts");
     expect(files).toContain("cli/options.ts");
-    const others = [...files].filter((name) => !/^(cli|outputs|tensor)\//.test(name));
+    const others = [...files].filter((name) => !/^(cli|options|outputs|tensor)\//.test(name));
     expect(others.sort()).toEqual(["errors.ts", "pipeline/choices.ts", "server/config-fields.ts", "tokenizer/task.ts"]);
     expect([...packages].filter((name) => !name.startsWith("node:")).sort()).toEqual(["commander", "picocolors"]);
     // What the walk sees where an engine is loaded.
     expect(loadedBy("pipeline/index.ts").files).toContain("engine/index.ts");
-  });
-
-  it("has the bundled model for its default", () => {
-    expect(MODELS.find(({ name }) => name === DEFAULT_MODEL)?.repository).toBeNull();
   });
 });

@@ -4,7 +4,7 @@
  */
 
 import type { Command } from "commander";
-import { assertOneOf, OptionError, quote } from "../errors.ts";
+import { assertOneOf, nearest, OptionError, quote } from "../errors.ts";
 import type { ChunkedTranscribeOptions } from "../index.ts";
 import {
   formatExtension,
@@ -13,7 +13,7 @@ import {
   type OutputFormat,
   type SubtitleOptions,
 } from "../outputs/index.ts";
-import { ALGORITHMS, assertDevice, BUNDLED_MODEL, DEVICES, DTYPES } from "../pipeline/choices.ts";
+import { ALGORITHMS, assertDevice, defaultModel, DEVICES, DTYPES, type Device } from "../pipeline/choices.ts";
 import { TASKS } from "../tokenizer/task.ts";
 import { conflict, orNone, parseBoolean, parseSeconds, parseWhole } from "./arguments.ts";
 import {
@@ -22,13 +22,18 @@ import {
   chooseAlgorithm,
   DECODING_BOOLEANS,
   readDecodingFlags,
-  SEQUENTIAL_DEFAULTS,
+  sequentialDefaults,
 } from "./decoding-flags.ts";
 import type { PipelineSettings, TranscriptionSettings } from "./host.ts";
 import { addSubtitleFlags, readSubtitleFlags, SUBTITLE_BOOLEANS } from "./subtitle-flags.ts";
 
-/** The model that comes with the package. */
-export const DEFAULT_MODEL = BUNDLED_MODEL;
+/** More than any machine has; a typing error should not start as many. */
+const MAX_THREADS = 1024;
+const MAX_BATCH = 1024;
+
+/** Shorter windows hold no words, and there would be more of them than anyone waits for. */
+const MIN_CHUNK_SECONDS = 1;
+
 /** The model hears 30 seconds at a time. */
 const MAX_CHUNK_SECONDS = 30;
 
@@ -62,8 +67,6 @@ export type Destination =
 /** What the flags of a transcription say, checked. */
 export interface TranscribeFlags {
   readonly model: string;
-  /** Whether the model was chosen, and not the default. */
-  readonly modelGiven: boolean;
   readonly pipeline: PipelineSettings;
   readonly transcription: TranscriptionSettings;
   readonly destination: Destination;
@@ -79,61 +82,95 @@ export interface TranscribeFlags {
   readonly quiet: boolean;
 }
 
+/** Declares `--model`. It has no default of its own: which model is used depends on the device. */
+export function addModelFlag(command: Command): void {
+  command.option(
+    "--model <name>",
+    `model name, hub id ("owner/name") or folder; "sotto models" lists the names (default: ${defaultModel("cpu")}; ${defaultModel("cuda")} on a GPU)`,
+  );
+}
+
+/**
+ * The model that a parsed command asks for.
+ *
+ * @returns with it what the user should be told, or null
+ * @throws {OptionError} if it is no name, no hub id and no path
+ */
+export async function readModel(
+  command: Command,
+  device: Device,
+): Promise<{ readonly model: string; readonly note: string | null }> {
+  const given = command.getOptionValue("model") as string | undefined;
+  if (given !== undefined) await assertModel(given);
+  if (given !== undefined) return { model: given, note: null };
+  const model = defaultModel(device);
+  return { model, note: `using model ${model}; --model chooses another, and "sotto models" lists them` };
+}
+
+/** @throws {OptionError} unless the word may be a model; one that cannot be had is found out when it is loaded */
+export async function assertModel(model: string): Promise<void> {
+  const { mayBeModel, modelNames } = await import("../hub/index.ts");
+  if (await mayBeModel(model)) return;
+  const meant = nearest(model, modelNames());
+  const message = `Unknown model ${quote(model)}, `;
+  throw new OptionError(
+    "model",
+    message + (meant === undefined ? "expected a name, a hub id or a folder" : `did you mean "${meant}"?`),
+    { hint: '"sotto models" lists names; a hub id is written "owner/name", a folder "./folder"' },
+  );
+}
+
 /** Declares the flags. */
 export function addTranscribeFlags(command: Command): void {
   const list = (value: string, before: string[] = []): string[] => [...before, ...value.split(",")];
+  addModelFlag(command.optionsGroup("Model:"));
   command
-    .optionsGroup("Model:")
-    .option(
-      "--model <name>",
-      'name, hub id ("owner/name") or folder of a model; "sotto models" lists names',
-      DEFAULT_MODEL,
-    )
     .option("--model_dir <dir>", "folder of downloaded models (default: the Hugging Face cache)")
     .option("--offline", "use only models that are already on this machine")
-    .option("--device <name>", `where it runs: ${DEVICES.join(", ")}`, "auto")
-    .option("--dtype <name>", `numbers it computes with: ${DTYPES.join(", ")}`, "auto")
-    .option("--fp16 [bool]", "False: float32, where --dtype says nothing", "True")
-    .option("--threads <n>", "processor threads; 0: as many as are good", "0")
+    .option("--device <name>", `device to run on: ${DEVICES.join(", ")}; cuda:1 is the second GPU`, "auto")
+    .option("--dtype <name>", `compute precision: ${DTYPES.join(", ")}`, "auto")
+    .option("--fp16 [bool]", "openai/whisper's flag: False means --dtype float32", "True")
+    .option("--threads <n>", "CPU threads; 0 = automatic", "0")
     .optionsGroup("Transcription:")
     .option("--task <name>", "transcribe, or translate into English", "transcribe")
-    .option("--language <name>", 'language spoken: a code or a name ("de", "german"); default: detect it')
-    .option("--language_per_window [bool]", "detect the language in every window anew", "False")
-    .option("--multilingual [bool]", "the same, by faster-whisper's name")
-    .option("--return_timestamps [bool]", "have the model say when each segment begins and ends", "True")
-    .option("--algorithm <name>", `${ALGORITHMS.join(", ")} (openai/whisper's) or auto: as flags need`, "auto");
+    .option("--language <name>", 'spoken language: a code or a name ("de", "pt-BR", "german"); detected by default')
+    .option("--language_per_window [bool]", "detect the language of each window separately", "False")
+    .option("--multilingual [bool]", "faster-whisper's name for --language_per_window")
+    .option("--audio_track <n>", "audio track to read where a file has several, from 1; default: the best one")
+    .option("--return_timestamps [bool]", "let the model predict when each segment starts and ends", "True")
+    .option(
+      "--algorithm <name>",
+      `${ALGORITHMS.join(", ")} (openai/whisper's), or auto: whichever the other flags need`,
+      "auto",
+    );
   addGeneralFlags(command);
   command
     .optionsGroup("Windows (algorithm chunked):")
-    .option("--batch_size <n>", "windows in one batch; default: what suits the device")
+    .option("--batch_size <n>", "windows per batch; chosen to suit the device by default")
     .option(
       "--chunk_length <seconds>",
-      `length of a window, at most ${MAX_CHUNK_SECONDS}; 0: one window, for short recordings`,
+      `window length, 1 to ${MAX_CHUNK_SECONDS}; 0 = a single window, for recordings of up to 30 s`,
       "30",
     )
     .option(
       "--stride_length <seconds>",
-      'overlap of windows on each side, or "left,right" (default: chunk_length / 6)',
+      'overlap between windows on each side, or "left,right" (default: chunk_length / 6)',
     );
   addDecodingFlags(command);
   command
     .optionsGroup("Output:")
-    .option(
-      "-f, --output_format <names>",
-      `${OUTPUT_FORMATS.join(", ")}, several with commas; all: the first five`,
-      list,
-    )
-    .option("-o, --output_dir <dir>", "folder for files named after the recordings; made if missing")
-    .option("--output <file>", 'write this one file, its format told by its extension or -f; "-" is stdout')
+    .option("-f, --output_format <names>", `${OUTPUT_FORMATS.join(", ")}, comma-separated; all = the first five`, list)
+    .option("-o, --output_dir <dir>", "folder for output files, named after the recordings; created if missing")
+    .option("--output <file>", 'write a single file, in the format of its extension or of -f; "-" is stdout')
     .option(
       "--verbose [bool]",
-      "print segments with their times on stdout as they are ready; default: if no file is written",
+      "print segments with their times as they are ready; default: only if no file is written",
     )
-    .option("-q, --quiet", "say nothing but errors on stderr");
+    .option("-q, --quiet", "print nothing but errors on stderr");
   addSubtitleFlags(command);
   command
     .optionsGroup("Safety:")
-    .option("--allow_private_addresses", "let URLs point into private networks and at this machine")
+    .option("--allow_private_addresses", "allow URLs that point to this machine or to private networks")
     .optionsGroup("Other:");
 }
 
@@ -156,8 +193,7 @@ export async function readTranscribeFlags(command: Command): Promise<TranscribeF
   assertOneOf("dtype", dtype, DTYPES);
   assertOneOf("algorithm", asked, ["auto", ...ALGORITHMS]);
   assertOneOf("task", task, TASKS);
-  const model = text("model") ?? DEFAULT_MODEL;
-  if (model === "") throw new OptionError("model", 'Unknown model "", expected a name, a hub id or a folder');
+  const { model, note: modelNote } = await readModel(command, device);
 
   const spoken = await readLanguage(text("language"));
   const perWindow = ["language_per_window", "multilingual"].filter(chosen);
@@ -168,9 +204,15 @@ export async function readTranscribeFlags(command: Command): Promise<TranscribeF
   if (languagePerWindow && spoken !== undefined) conflict(`--${perWindow[0]}`, "--language");
   const isEnglishOnly = model.endsWith(".en") && spoken !== undefined && spoken !== "en";
   const language = isEnglishOnly ? "en" : spoken;
-  const returnTimestamps = flag("return_timestamps");
-  const threads = orNone((option, word) => parseWhole(option, word, 0))("--threads", text("threads") ?? "0") ?? 0;
+  const withoutTimestamps = flag("without_timestamps");
+  if (withoutTimestamps && chosen("return_timestamps") && flag("return_timestamps")) {
+    conflict("--without_timestamps True", "--return_timestamps True");
+  }
+  const returnTimestamps = flag("return_timestamps") && !withoutTimestamps;
+  const threads =
+    orNone((option, word) => parseWhole(option, word, 0, MAX_THREADS))("--threads", text("threads") ?? "0") ?? 0;
   const batchSize = text("batch_size");
+  const audioTrack = text("audio_track");
   const cacheDir = text("model_dir");
   const windows = readWindows(text("chunk_length") ?? "30", text("stride_length"));
 
@@ -178,9 +220,6 @@ export async function readTranscribeFlags(command: Command): Promise<TranscribeF
   const chunkedOnly = CHUNKED_ONLY.filter(chosen).map((name) => `--${name}`);
   const { algorithm, note } = chooseAlgorithm(asked, decoding.sequentialOnly, chunkedOnly);
   const { subtitles, warnings } = readSubtitleFlags(command, decoding.settings.wordTimestamps === true);
-  if (flag("without_timestamps") && chosen("return_timestamps") && returnTimestamps) {
-    conflict("--without_timestamps True", "--return_timestamps True");
-  }
 
   const destination = readDestination(
     given["output_format"] as string[] | undefined,
@@ -189,7 +228,8 @@ export async function readTranscribeFlags(command: Command): Promise<TranscribeF
   );
   const timed = formatsOf(destination).filter((format) => !UNTIMED_FORMATS.includes(format));
   if (!returnTimestamps && timed.length > 0) {
-    throw new OptionError("return_timestamps", `Cannot write ${timed.join(", ")} with --return_timestamps False`, {
+    const reason = withoutTimestamps ? "--without_timestamps True" : "--return_timestamps False";
+    throw new OptionError("return_timestamps", `Cannot write ${timed.join(", ")} with ${reason}`, {
       hint: "without times there are txt and json: --output_format txt,json",
     });
   }
@@ -201,26 +241,26 @@ export async function readTranscribeFlags(command: Command): Promise<TranscribeF
     returnTimestamps,
     ...(language !== undefined && { language }),
     ...(languagePerWindow && { languagePerWindow }),
+    ...(audioTrack !== undefined && { audioTrack: parseWhole("--audio_track", audioTrack, 1) }),
     ...(flag("allow_private_addresses") && { allowPrivateAddresses: true }),
   };
   return {
     model,
-    modelGiven: chosen("model"),
     pipeline: {
       device,
       dtype: dtype === "auto" && !flag("fp16") ? "float32" : dtype,
-      ...(batchSize !== undefined && { batchSize: parseWhole("--batch_size", batchSize, 1) }),
+      ...(batchSize !== undefined && { batchSize: parseWhole("--batch_size", batchSize, 1, MAX_BATCH) }),
       ...(threads > 0 && { threads }),
       ...(cacheDir !== undefined && { cacheDir }),
       ...(flag("offline") && { offline: true }),
     },
-    transcription:
-      algorithm === "sequential"
-        ? { ...common, ...SEQUENTIAL_DEFAULTS, ...decoding.settings, algorithm }
-        : { ...common, ...decoding.settings, ...windows, algorithm },
+    // Settings have nothing that the algorithm lacks: chooseAlgorithm has seen to it.
+    transcription: (algorithm === "sequential"
+      ? { ...common, ...sequentialDefaults(decoding.settings), ...decoding.settings, algorithm }
+      : { ...common, ...decoding.settings, ...windows, algorithm }) as TranscriptionSettings,
     destination,
     subtitles,
-    notes: note === null ? [] : [note],
+    notes: [modelNote, note].filter((one) => one !== null),
     warnings: [
       ...(isEnglishOnly ? [`model ${quote(model)} knows English only: --language ${language} is used`] : []),
       ...decoding.warnings,
@@ -246,10 +286,22 @@ export function formatsOf(destination: Destination): readonly OutputFormat[] {
   }
 }
 
-async function readLanguage(word: string | undefined): Promise<string | undefined> {
+/**
+ * The code of a language; undefined where it is to be detected.
+ *
+ * @throws {OptionError} with what was probably meant, and without the list of all hundred
+ */
+export async function readLanguage(word: string | undefined): Promise<string | undefined> {
   if (word === undefined || word === "None") return undefined; // openai/whisper's word for "detect it"
-  const { languageCode } = await import("../tokenizer/index.ts");
-  return languageCode(word);
+  const { languageCode, LANGUAGES, LANGUAGE_ALIASES } = await import("../tokenizer/index.ts");
+  try {
+    return languageCode(word);
+  } catch (error) {
+    const meant = nearest(word, [...LANGUAGES.values(), ...LANGUAGE_ALIASES.keys()]);
+    const wanted = 'expected a code or an English name ("de", "pt-BR", "german")';
+    const message = `Unknown language ${quote(word)}, ${meant === undefined ? wanted : `did you mean "${meant}"?`}`;
+    throw new OptionError("language", message, { cause: error });
+  }
 }
 
 function readWindows(
@@ -261,6 +313,12 @@ function readWindows(
     throw new OptionError(
       "chunk_length",
       `Cannot use ${quote(chunk)} as --chunk_length, expected at most ${MAX_CHUNK_SECONDS} seconds`,
+    );
+  }
+  if (chunkLength > 0 && chunkLength < MIN_CHUNK_SECONDS) {
+    throw new OptionError(
+      "chunk_length",
+      `Cannot use ${quote(chunk)} as --chunk_length, expected at least ${MIN_CHUNK_SECONDS} second, or 0`,
     );
   }
   if (chunkLength === 0 && stride !== undefined) conflict("--chunk_length 0", "--stride_length");

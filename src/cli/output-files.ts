@@ -3,17 +3,24 @@
 import { randomBytes } from "node:crypto";
 import { open, realpath, rename, rm, stat, writeFile } from "node:fs/promises";
 import { dirname, join, parse, resolve } from "node:path";
+import { fileIdentity } from "./protected-files.ts";
 import { systemReason } from "./system-reason.ts";
 import type { InputItem } from "./inputs.ts";
 
 /**
  * The stem of each input's output files: the name of the input without its last extension, as openai/whisper has it. Inputs
- * that would share a stem keep their extension (`talk.mp3`, `talk.wav`), then the folder above (`a_talk.mp3`,
- * `b_talk.mp3`), then are counted (`talk.mp3-2`), so that no output is written over another (facts 2.1.4), nor over an input.
+ * whose outputs would share a name keep their extension (`talk.mp3`, `talk.wav`), then the folder above (`a_talk.mp3`,
+ * `b_talk.mp3`), then are counted (`talk.mp3-2`), so that no output is written over another (facts 2.1.4), nor over a protected file.
  *
  * @param extensions of the files that will be written, without a dot
+ * @param isProtected whether a path names a file that must stay as it is
  */
-export function outputStems(inputs: readonly InputItem[], directory: string, extensions: readonly string[]): string[] {
+export function outputStems(
+  inputs: readonly InputItem[],
+  directory: string,
+  extensions: readonly string[],
+  isProtected: (path: string) => boolean = () => false,
+): string[] {
   const choices = inputs.map(({ base, path }) => {
     const above = path === null ? "" : parse(dirname(path)).base;
     return [parse(base).name, base, above === "" ? base : `${above}_${base}`];
@@ -21,24 +28,28 @@ export function outputStems(inputs: readonly InputItem[], directory: string, ext
   // "Talk" and "talk" are one file on macOS and Windows.
   const key = (stem: string): string => stem.normalize("NFC").toLowerCase();
   const inputPaths = new Set(inputs.flatMap(({ path }) => (path === null ? [] : [key(path)])));
+  const pathsOf = (stem: string): string[] => extensions.map((extension) => resolve(directory, `${stem}.${extension}`));
+  /** Whole paths, not stems: "talk" as json-full and "talk.full" as json are one file. What exists may be one under two names. */
+  const keysOf = (stem: string): string[] => pathsOf(stem).map((path) => fileIdentity(path) ?? key(path));
   const overwrites = (stem: string): boolean =>
-    extensions.some((extension) => inputPaths.has(key(resolve(directory, `${stem}.${extension}`))));
+    pathsOf(stem).some((path) => inputPaths.has(key(path)) || isProtected(path));
 
   const level = inputs.map(() => 0);
   for (let step = 0; step < 2; step++) {
     const count = new Map<string, number>();
     const current = choices.map((names, i) => names[level[i]]);
-    for (const stem of current) count.set(key(stem), (count.get(key(stem)) ?? 0) + 1);
+    const keys = current.map(keysOf);
+    for (const one of keys.flat()) count.set(one, (count.get(one) ?? 0) + 1);
     current.forEach((stem, i) => {
-      if ((count.get(key(stem)) ?? 0) > 1 || overwrites(stem)) level[i]++;
+      if (keys[i].some((one) => (count.get(one) ?? 0) > 1) || overwrites(stem)) level[i]++;
     });
   }
   const used = new Set<string>();
   return choices.map((names, i) => {
     const stem = names[level[i]];
     let unique = stem;
-    for (let n = 2; used.has(key(unique)) || overwrites(unique); n++) unique = `${stem}-${n}`;
-    used.add(key(unique));
+    for (let n = 2; keysOf(unique).some((one) => used.has(one)) || overwrites(unique); n++) unique = `${stem}-${n}`;
+    for (const one of keysOf(unique)) used.add(one);
     return unique;
   });
 }

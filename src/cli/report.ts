@@ -5,7 +5,8 @@
 
 import type { SingleBar } from "cli-progress";
 import pc from "picocolors";
-import type { CliHost, CliOutput, DownloadProgress, TranscriptionProgress } from "./host.ts";
+import { InputError } from "../errors.ts";
+import type { CliHost, CliOutput, DownloadProgress, ModelDownload, TranscriptionProgress } from "./host.ts";
 
 /** Between two plain lines of progress: a log of an hour's work stays readable. */
 const PLAIN_INTERVAL_MS = 10_000;
@@ -41,6 +42,12 @@ export function speed(audioSeconds: number, workMs: number): string {
   return `${ratio < 100 ? ratio.toFixed(1) : String(Math.round(ratio))}x real time`;
 }
 
+/** What an error says to somebody at the command line. */
+export function messageOf(error: unknown): string {
+  if (error instanceof InputError) return error.messageFor("commandLine");
+  return error instanceof Error ? error.message : String(error);
+}
+
 /** A message on one line, whatever it is made of: hints follow after a semicolon, control characters are left out. */
 function oneLine(message: string): string {
   return message
@@ -61,7 +68,8 @@ export class Report {
   #draw: (() => string) | undefined;
   #resume: NodeJS.Immediate | undefined;
   #lastPlain: number;
-  #announced = "";
+  /** The model that is being downloaded: its size, and the bytes there are of each of its files of weights. */
+  #download: { readonly name: string; readonly total: number | null; readonly files: Map<string, number> } | undefined;
   #started = 0;
   #progress: { processed: number; total: number | null; done: boolean }[] = [];
   #names: readonly string[] = [];
@@ -94,26 +102,49 @@ export class Report {
 
   /** Says what went wrong, on one line. Never quiet. */
   failure(error: unknown): void {
-    this.#line(`sotto: ${this.#colour.red(oneLine(error instanceof Error ? error.message : String(error)))}`);
+    this.#line(`sotto: ${this.#colour.red(oneLine(messageOf(error)))}`);
   }
 
   /** Says why nothing can be done at all, with what may help on lines of its own. */
   fatal(error: unknown): void {
-    const [first, ...rest] = (error instanceof Error ? error.message : String(error)).split("\n");
+    const [first, ...rest] = messageOf(error).split("\n");
     this.#line([`sotto: ${this.#colour.red(first)}`, ...rest].join("\n"));
   }
 
-  /** Shows how far the files of a model are. */
-  download({ file, loaded, total }: DownloadProgress): void {
-    if (this.#quiet) return;
-    const of = total === null ? "" : ` of ${size(total)}`;
-    if (this.#terminal) {
-      const part = total === null || total === 0 ? "" : ` ${bar(loaded / total)}`;
-      this.#show(() => `${file}${part} ${size(loaded)}${of}`);
-    } else if (file !== this.#announced && loaded !== total) {
-      this.#announced = file;
-      this.#line(`sotto: getting ${file}${total === null ? "" : `, ${size(total)}`}`);
-    }
+  /** What a model is loaded with, so that its download is shown: its name and size first, then how far it is. */
+  get downloads(): {
+    readonly onDownload: (download: ModelDownload) => void;
+    readonly onProgress: (progress: DownloadProgress) => void;
+  } {
+    return {
+      onDownload: (download) => this.#beginDownload(download),
+      onProgress: (progress) => this.#showDownload(progress),
+    };
+  }
+
+  #beginDownload({ repository, bytes, cacheDir }: ModelDownload): void {
+    this.#download = { name: repository, total: bytes, files: new Map() };
+    this.#lastPlain = this.#host.now();
+    this.note(`downloading model ${repository}${bytes === null ? "" : `, ${size(bytes)}`}, to ${cacheDir}`);
+  }
+
+  #showDownload({ file, loaded }: DownloadProgress): void {
+    const download = this.#download;
+    if (this.#quiet || download === undefined || !file.endsWith(".safetensors")) return;
+    download.files.set(file, loaded);
+    const draw = (): string => {
+      const { name, total, files } = download;
+      const sum = [...files.values()].reduce((before, one) => before + one, 0);
+      if (total === null || total === 0) return `${name}: ${size(sum)}`;
+      const part = Math.min(1, sum / total);
+      const figures = `${Math.floor(part * 100)}%, ${size(sum)} of ${size(total)}`;
+      return this.#terminal ? `${name} ${bar(part)} ${figures}` : `${name}: ${figures}`;
+    };
+    if (this.#terminal) return this.#show(draw);
+    const now = this.#host.now();
+    if (now - this.#lastPlain < PLAIN_INTERVAL_MS) return;
+    this.#lastPlain = now;
+    this.#line(`sotto: ${draw()}`);
   }
 
   /** Begins counting the audio of these inputs. */

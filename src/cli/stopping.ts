@@ -37,7 +37,7 @@ export class Stopping {
   }
 
   /**
-   * Does the work, listening for what may stop it. What the stop breaks off is no error.
+   * Does the work, listening for what may stop it. What the stop breaks off is no error, and work that does not end in time is left.
    *
    * @param needsOutput whether the work is for nothing without stdout
    */
@@ -55,7 +55,7 @@ export class Stopping {
     };
     outputClosed.addEventListener("abort", onClosed);
     try {
-      await work();
+      await this.wait(work());
     } catch (error) {
       if (!this.#abort.signal.aborted) throw error;
     } finally {

@@ -7,14 +7,14 @@ import { missing, orNone, parseBoolean, parseWhole } from "./arguments.ts";
 export const SUBTITLE_BOOLEANS: readonly string[] = ["--highlight_words"];
 
 const LIMITS = [
-  ["max_line_width", "maxLineWidth", "most letters of a line of a subtitle"],
-  ["max_line_count", "maxLineCount", "most lines of a subtitle, with max_line_width"],
-  ["max_words_per_line", "maxWordsPerLine", "most words of a line, without max_line_width"],
+  ["max_line_width", "maxLineWidth", "most characters per line of a subtitle"],
+  ["max_line_count", "maxLineCount", "most lines per subtitle; needs max_line_width"],
+  ["max_words_per_line", "maxWordsPerLine", "most words per subtitle; not with max_line_width"],
 ] as const;
 
 /** Declares the flags. */
 export function addSubtitleFlags(command: Command): void {
-  command.option("--highlight_words [bool]", "underline words as they are spoken (srt, vtt)", "False");
+  command.option("--highlight_words [bool]", "underline each word as it is spoken (srt, vtt)", "False");
   for (const [name, , help] of LIMITS) command.option(`--${name} <n>`, help);
 }
 
@@ -44,9 +44,11 @@ export function readSubtitleFlags(
   const warnings: string[] = [];
   if (maxLineCount !== undefined && maxLineWidth === undefined) {
     warnings.push("--max_line_count has no effect without --max_line_width");
+    delete subtitles.maxLineCount;
   }
   if (maxWordsPerLine !== undefined && maxLineWidth !== undefined) {
     warnings.push("--max_words_per_line has no effect with --max_line_width");
+    if (maxLineCount !== undefined) delete subtitles.maxWordsPerLine;
   }
   return { subtitles, warnings };
 }

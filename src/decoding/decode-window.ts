@@ -13,6 +13,7 @@ import { decodingResult, type DecodingResult } from "./result.ts";
 import { sampleTexts } from "./sampling.ts";
 import { resolveSearch, sampleLengthOf, type ResolvedSearch, type SearchOptions } from "./search-options.ts";
 import type { SearchOutcome, SearchTask } from "./search-task.ts";
+import { tokenEntropy } from "./token-entropy.ts";
 
 /**
  * Decodes one window.
@@ -57,7 +58,12 @@ export async function decodeWindow(
     phrases,
     maxTurns: Math.max(0, Math.min(sampleLength, asked, room)),
   });
-  return decodingResult(best(hypotheses, how.lengthPenalty), {
+  const { entropyThreshold = null } = search;
+  const sound = hypotheses.filter((one) => {
+    const entropy = entropyThreshold === null ? null : tokenEntropy(one, tokenizer.special);
+    return entropy === null || entropy >= (entropyThreshold as number);
+  });
+  return decodingResult(best(sound.length > 0 ? sound : hypotheses, how.lengthPenalty), {
     tokenizer,
     language: languageCode,
     task,

@@ -62,6 +62,7 @@ describe("decode()", () => {
       avgLogprob: expect.closeTo(-0.3, 6) as number,
       noSpeechProb: 0.125,
       compressionRatio: 5 / 13,
+      entropy: null,
       temperature: 0,
       stop: "eot",
     });

@@ -4,6 +4,8 @@ export { decode, decodeGreedy } from "./greedy.ts";
 export { detectLanguage, type LanguageDetection } from "./language.ts";
 export {
   resolveDecoding,
+  DECODING_OPTIONS,
+  decodingWarnings,
   resolveLanguage,
   tokenRules,
   type DecodingDefaults,
@@ -13,10 +15,12 @@ export {
 } from "./options.ts";
 export type { DecodingResult } from "./result.ts";
 export { noSpeechProbability } from "./scores.ts";
+export { tokenEntropy } from "./token-entropy.ts";
 export {
   assertSearch,
   resolveSearch,
   searchAtTemperature,
   SEARCH_OPTIONS,
+  unusedSearchOptions,
   type SearchOptions,
 } from "./search-options.ts";

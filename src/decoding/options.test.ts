@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { OptionError } from "../errors.ts";
 import { wordTokenizer } from "../../test/helpers/word-tokenizer.ts";
-import { resolveDecoding, resolveLanguage, tokenRules, type DecodingOptions } from "./options.ts";
+import { decodingWarnings, resolveDecoding, resolveLanguage, tokenRules, type DecodingOptions } from "./options.ts";
 
 const multilingual = wordTokenizer();
 const english = wordTokenizer("english");
@@ -134,15 +134,39 @@ describe("resolveDecoding()", () => {
   it.each([
     [{ maxLength: 3 }, "expected a whole number from 4 to 448"],
     [{ maxLength: 449 }, "expected a whole number from 4 to 448"],
-    [{ maxLength: 10.5 }, '"10.5" is no value of maxLength'],
+    [{ maxLength: 10.5 }, "Cannot use 10.5 as maxLength, expected a whole number, 1 or more"],
     [{ withoutTimestamps: true, maxLength: 4 }, "expected a whole number from 5 to 448"],
-    [{ sampleLength: 0 }, '"0" is no value of sampleLength, expected a whole number from 1 to 448'],
+    [{ sampleLength: 0 }, "Cannot use 0 as sampleLength, expected a whole number, 1 or more"],
+    [{ sampleLength: 449 }, "Cannot use 449 as sampleLength, expected a whole number from 1 to 448"],
   ])("refuses %j", (options, message) => {
     expect(() => resolveDecoding(multilingual, 448, options)).toThrow(message);
   });
   it("lists the tasks for an unknown one", () => {
     expect(() => resolveDecoding(multilingual, 448, { task: "summarize" as never })).toThrow(
-      'Unknown task "summarize", expected one of transcribe, translate',
+      'Cannot use "summarize" as task, expected one of transcribe, translate',
     );
+  });
+});
+
+describe("decodingWarnings()", () => {
+  const base = { nMels: 80, nAudioCtx: 1500, nAudioState: 512, nAudioHead: 8, nAudioLayer: 6, nVocab: 51865 };
+  const dimensions = { ...base, nTextCtx: 448, nTextState: 512, nTextHead: 8, nTextLayer: 6 };
+  const warningsOf = (options: DecodingOptions, nAudioLayer = 6, nTextLayer = 6): string[] => {
+    const resolved = resolveDecoding(multilingual, 448, options);
+    return decodingWarnings(options, resolved, { ...dimensions, nAudioLayer, nTextLayer });
+  };
+  it.each([
+    ["turbo", 32, 4],
+    ["distil-large", 32, 2],
+  ])("says of %s that it was not trained to translate", (_, nAudioLayer, nTextLayer) => {
+    expect(warningsOf({ task: "translate" }, nAudioLayer, nTextLayer)).toEqual([
+      expect.stringMatching(/not trained to translate/),
+    ]);
+    expect(warningsOf({ task: "transcribe" }, nAudioLayer, nTextLayer)).toEqual([]);
+  });
+  it("says nothing of models that translate", () => {
+    expect(warningsOf({ task: "translate" })).toEqual([]);
+    expect(warningsOf({ task: "translate" }, 32, 32)).toEqual([]);
+    expect(warningsOf({ task: "translate" }, 4, 3)).toEqual([]);
   });
 });

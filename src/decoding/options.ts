@@ -3,7 +3,20 @@
  * Names and defaults are openai/whisper's DecodingOptions (facts 2.4.1) where Hugging Face has none of its own.
  */
 import type { TokenRules } from "../engine/token-rules.ts";
-import { OptionError, assertOneOf, quote } from "../errors.ts";
+import { OptionError, quote } from "../errors.ts";
+import type { ModelDimensions } from "../model/index.ts";
+import {
+  anyOf,
+  assertOption,
+  flag,
+  listOf,
+  number,
+  oneOf,
+  orNull,
+  text,
+  whole,
+  type OptionKind,
+} from "../options/index.ts";
 import { TASKS, TIME_PRECISION, languageCode, type Task, type Tokenizer } from "../tokenizer/index.ts";
 import { numeralTokens } from "./numerals.ts";
 import { roundHalfEven } from "../tensor/index.ts";
@@ -47,6 +60,19 @@ export interface DecodingOptions {
   readonly maxInitialTimestamp?: number | null | undefined;
 }
 
+/** Values that each option takes, whatever the model. */
+export const DECODING_OPTIONS = {
+  task: oneOf(TASKS),
+  language: text,
+  maxLength: whole(1),
+  sampleLength: whole(1),
+  suppressTokens: anyOf(text, listOf(number(), "ids of tokens")),
+  suppressNumerals: flag,
+  suppressBlank: flag,
+  withoutTimestamps: flag,
+  maxInitialTimestamp: orNull(number({ from: 0, to: MAX_TIMESTAMP }), "no limit"),
+} as const satisfies Readonly<Record<keyof DecodingOptions, OptionKind>>;
+
 /** What a checkpoint says of its own decoding; fields that it lacks are null or missing (facts 1.13.7). */
 export interface DecodingDefaults {
   readonly suppressTokens?: readonly number[] | null;
@@ -80,13 +106,13 @@ export function resolveDecoding(
   options: DecodingOptions = {},
   defaults: DecodingDefaults = {},
 ): ResolvedDecoding {
+  assertKinds(options);
   const task = options.task ?? "transcribe";
-  assertOneOf("task", task, TASKS);
   const language = resolveLanguage(tokenizer, options.language, task);
   const timestamps = options.withoutTimestamps !== true;
   const promptLength = tokenizer.sotSequence({ language: language ?? "en", task, timestamps }).length;
-  if (options.maxLength !== undefined) assertWhole("maxLength", options.maxLength, promptLength + 1, nTextCtx);
-  if (options.sampleLength !== undefined) assertWhole("sampleLength", options.sampleLength, 1, nTextCtx);
+  assertOption("maxLength", options.maxLength, whole(promptLength + 1, nTextCtx));
+  assertOption("sampleLength", options.sampleLength, whole(1, nTextCtx));
   const own = defaults.maxLength ?? nTextCtx;
   return {
     task,
@@ -96,6 +122,37 @@ export function resolveDecoding(
     maxLength: options.maxLength ?? (own > promptLength ? Math.min(own, nTextCtx) : nTextCtx),
     sampleLength: options.sampleLength ?? nTextCtx,
   };
+}
+
+/** Models of this shape, turbo and the distilled ones, were not trained to translate: few layers of text under many of sound. */
+const isDistilled = ({ nAudioLayer, nTextLayer }: ModelDimensions): boolean => nAudioLayer >= 3 * nTextLayer;
+
+/**
+ * Options that change nothing, or not what they say, and why: for warnings.
+ *
+ * @param resolved of the options
+ */
+export function decodingWarnings(
+  options: DecodingOptions,
+  resolved: ResolvedDecoding,
+  dimensions: ModelDimensions,
+): string[] {
+  const warnings: string[] = [];
+  if (resolved.task === "translate" && isDistilled(dimensions)) {
+    warnings.push(
+      "The task translate may have no effect: models of this shape (turbo, distilled) were not trained to translate",
+    );
+  }
+  if (options.maxInitialTimestamp !== undefined && !resolved.timestamps) {
+    warnings.push('"maxInitialTimestamp" has no effect: the model is not asked for timestamps');
+  }
+  return warnings;
+}
+
+/** Other options may stand beside: those of a search, or of an algorithm. */
+function assertKinds(options: DecodingOptions): void {
+  for (const [name, kind] of Object.entries(DECODING_OPTIONS))
+    assertOption(name, options[name as keyof DecodingOptions], kind);
 }
 
 /**
@@ -139,13 +196,14 @@ export function resolveLanguage(
 /**
  * The rules that an engine applies while it generates (facts 2.4.5-2.4.7).
  *
- * @throws {OptionError} for tokens outside the vocabulary, or a first timestamp outside the window
+ * @throws {OptionError} for values that are none of the option's, and tokens outside the vocabulary
  */
 export function tokenRules(
   tokenizer: DecodingTokenizer,
   options: DecodingOptions = {},
   defaults: DecodingDefaults = {},
 ): TokenRules {
+  assertKinds(options);
   const { special } = tokenizer;
   return {
     eot: special.eot,
@@ -214,20 +272,5 @@ function blankTokens(tokenizer: DecodingTokenizer, ofCheckpoint: readonly number
 function initialTimestampIndex(seconds: number | null | undefined, defaults: DecodingDefaults): number | null {
   if (seconds === null) return null;
   if (seconds === undefined) return defaults.maxInitialTimestampIndex ?? DEFAULT_MAX_INITIAL_TIMESTAMP_INDEX;
-  if (!(seconds >= 0 && seconds <= MAX_TIMESTAMP)) {
-    throw new OptionError(
-      "maxInitialTimestamp",
-      `The first timestamp cannot be limited to ${quote(seconds)} s, expected 0 to ${MAX_TIMESTAMP}, or null`,
-    );
-  }
   return roundHalfEven(seconds / TIME_PRECISION);
-}
-
-function assertWhole(option: string, value: number, from: number, to: number): void {
-  if (!Number.isInteger(value) || value < from || value > to) {
-    throw new OptionError(
-      option,
-      `${quote(value)} is no value of ${option}, expected a whole number from ${from} to ${to}`,
-    );
-  }
 }

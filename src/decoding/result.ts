@@ -3,6 +3,7 @@ import type { Generated } from "../engine/engine.ts";
 import type { Task } from "../tokenizer/index.ts";
 import { compressionRatio } from "./compression-ratio.ts";
 import type { DecodingTokenizer } from "./options.ts";
+import { tokenEntropy } from "./token-entropy.ts";
 
 /** One decoded window. */
 export interface DecodingResult {
@@ -19,6 +20,8 @@ export interface DecodingResult {
   readonly noSpeechProb: number;
   /** Of the text; above 2.4 it probably repeats itself. */
   readonly compressionRatio: number;
+  /** Of the last 32 tokens, in nats; null for no more than 32. Below 2.4 whisper.cpp takes them for a repetition. */
+  readonly entropy: number | null;
   /** 0: greedy. */
   readonly temperature: number;
   /** Whether the model ended the text, or the limit cut it. */
@@ -46,7 +49,7 @@ export function hypothesisOf({ tokens, tokenLogprobs, stop }: Generated): Hypoth
 export function decodingResult(
   { tokens, sumLogprob, stop }: Hypothesis,
   about: {
-    readonly tokenizer: Pick<DecodingTokenizer, "decode">;
+    readonly tokenizer: Pick<DecodingTokenizer, "decode" | "special">;
     readonly language: string;
     readonly task: Task;
     readonly noSpeechProb: number;
@@ -62,6 +65,7 @@ export function decodingResult(
     avgLogprob: sumLogprob / (tokens.length + 1),
     noSpeechProb: about.noSpeechProb,
     compressionRatio: compressionRatio(text),
+    entropy: tokenEntropy({ tokens, stop }, about.tokenizer.special),
     temperature: about.temperature,
     stop,
   };

@@ -4,6 +4,7 @@
  * is WhisperX's (facts 4.3.5), and allowed phrases are what whisper.cpp calls guided mode.
  */
 import { OptionError, quote } from "../errors.ts";
+import { anyOf, assertOption, listOf, number, orNull, text, whole, type OptionKind } from "../options/index.ts";
 import { roundHalfEven } from "../tensor/index.ts";
 import { AllowedPhrases } from "./allowed-phrases.ts";
 import type { DecodingTokenizer, ResolvedDecoding } from "./options.ts";
@@ -14,6 +15,9 @@ const MAX_ROWS = 128;
 
 /** Most candidates that patience may ask beam search to wait for. */
 const MAX_PATIENCE = 100;
+
+/** Above some hundreds every token is equally likely, and logits / temperature loses digits. */
+const MAX_TEMPERATURE = 100;
 
 export interface SearchOptions {
   /** 0 (default) takes the likeliest token; above it tokens are drawn from softmax(logits / temperature). */
@@ -26,6 +30,11 @@ export interface SearchOptions {
   readonly patience?: number | null | undefined;
   /** 0 to 1, Google NMT's alpha; null (default) ranks texts by mean log-probability of their tokens. */
   readonly lengthPenalty?: number | null | undefined;
+  /**
+   * Texts whose last 32 tokens have a lower entropy, in nats, repeat themselves and are taken only where there is no other (whisper.cpp's
+   * rule, `tokenEntropy`); null (default) for none.
+   */
+  readonly entropyThreshold?: number | null | undefined;
   /** Tokens of the text before this window; the newest nTextCtx / 2 - 1 are kept. */
   readonly prompt?: readonly number[] | undefined;
   /** How this window begins: text or tokens, which are not part of the result. */
@@ -40,20 +49,21 @@ export interface SearchOptions {
   readonly sampleLength?: number | undefined;
 }
 
-/** Names of the options, for callers that check what they were given. */
-export const SEARCH_OPTIONS = [
-  "temperature",
-  "beamSize",
-  "bestOf",
-  "patience",
-  "lengthPenalty",
-  "prompt",
-  "prefix",
-  "seed",
-  "hotwords",
-  "allowedPhrases",
-  "sampleLength",
-] as const satisfies readonly (keyof SearchOptions)[];
+/** Values that each option takes, whatever the model. */
+export const SEARCH_OPTIONS = {
+  temperature: number({ from: 0, to: MAX_TEMPERATURE }),
+  beamSize: orNull(whole(1, MAX_ROWS)),
+  bestOf: orNull(whole(1, MAX_ROWS)),
+  patience: orNull(number({ from: 0, to: MAX_PATIENCE })),
+  lengthPenalty: orNull(number({ from: 0, to: 1 })),
+  entropyThreshold: orNull(number(), "no threshold"),
+  prompt: listOf(whole(0), "tokens"),
+  prefix: anyOf(text, listOf(whole(0), "tokens")),
+  seed: whole(0, Number.MAX_SAFE_INTEGER),
+  hotwords: text,
+  allowedPhrases: listOf(text, "phrases"),
+  sampleLength: whole(1),
+} as const satisfies Readonly<Record<keyof SearchOptions, OptionKind>>;
 
 /** Search options after the check. */
 export interface ResolvedSearch {
@@ -74,23 +84,15 @@ export interface ResolvedSearch {
  * @throws {OptionError} for a value out of range, or options that exclude each other
  */
 export function resolveSearch(search: SearchOptions, nTextCtx: number): ResolvedSearch {
-  const { temperature = 0, seed = 0, sampleLength } = search;
+  for (const [name, kind] of Object.entries(SEARCH_OPTIONS))
+    assertOption(name, search[name as keyof SearchOptions], kind);
+  assertOption("sampleLength", search.sampleLength, whole(1, nTextCtx));
+  const { temperature = 0, seed = 0 } = search;
   const beamSize = search.beamSize ?? null;
   const bestOf = search.bestOf ?? null;
   const patience = search.patience ?? null;
   const lengthPenalty = search.lengthPenalty ?? null;
 
-  // Above some hundreds every token is equally likely, and logits / temperature loses digits.
-  if (!(temperature >= 0 && temperature <= 100)) {
-    throw new OptionError("temperature", `Temperature ${quote(temperature)} is out of range, expected 0 to 100`);
-  }
-  assertWholeOrNull("beamSize", beamSize, 1, MAX_ROWS);
-  assertWholeOrNull("bestOf", bestOf, 1, MAX_ROWS);
-  assertWholeOrNull("seed", seed, 0, Number.MAX_SAFE_INTEGER);
-  if (sampleLength !== undefined) assertWholeOrNull("sampleLength", sampleLength, 1, nTextCtx);
-  if (lengthPenalty !== null && !(lengthPenalty >= 0 && lengthPenalty <= 1)) {
-    throw new OptionError("lengthPenalty", `Length penalty ${quote(lengthPenalty)} is out of range, expected 0 to 1`);
-  }
   if (beamSize !== null && bestOf !== null) {
     throw new OptionError("bestOf", "Cannot use bestOf together with beamSize", {
       hint: "bestOf is for samples, at a temperature above 0; beamSize is for beam search",
@@ -101,9 +103,6 @@ export function resolveSearch(search: SearchOptions, nTextCtx: number): Resolved
   }
   if (patience !== null && beamSize === null) {
     throw new OptionError("patience", "Cannot use patience without beamSize");
-  }
-  if (patience !== null && !(patience >= 0 && patience <= MAX_PATIENCE)) {
-    throw new OptionError("patience", `Patience ${quote(patience)} is out of range, expected 0 to ${MAX_PATIENCE}`);
   }
   const maxCandidates = roundHalfEven((beamSize ?? 1) * (patience ?? 1));
   if (maxCandidates === 0) {
@@ -162,11 +161,34 @@ export function searchAtTemperature(search: SearchOptions, temperature: number):
     : { ...search, temperature, bestOf: null };
 }
 
-function assertWholeOrNull(option: string, value: number | null, from: number, to: number): void {
-  if (value !== null && !(Number.isInteger(value) && value >= from && value <= to)) {
-    throw new OptionError(
-      option,
-      `${quote(value)} is no value of ${option}, expected a whole number from ${from} to ${to}`,
-    );
-  }
+/**
+ * Options that change nothing, and why: for warnings. What openai/whisper refuses is refused before (`resolveSearch`).
+ *
+ * @param asked by the caller
+ * @param searches that are made of it: one, or one for each temperature
+ * @returns `"beamSize" has no effect: ...`
+ */
+export function unusedSearchOptions(
+  asked: SearchOptions,
+  searches: readonly SearchOptions[],
+  nTextCtx: number,
+): string[] {
+  const resolved = searches.map((search) => resolveSearch(search, nTextCtx));
+  const searchesBeams = resolved.some(({ kind }) => kind === "beams");
+  const draws = resolved.some(({ kind }) => kind === "sampling");
+  const ranks = resolved.some(({ rows, maxCandidates }) => rows > 1 || maxCandidates > 1);
+  const isGiven = (name: keyof SearchOptions): boolean => asked[name] !== undefined && asked[name] !== null;
+  const unused: string[] = [];
+  const warn = (name: keyof SearchOptions, isUnused: boolean, reason: string): void => {
+    if (isGiven(name) && isUnused) unused.push(`"${name}" has no effect: ${reason}`);
+  };
+  const isFixed = resolved.every(({ kind, temperature }) => kind === "beams" && temperature > 0);
+  warn("temperature", isFixed, "a beam search draws no samples");
+  warn("beamSize", !searchesBeams, "beams are searched at temperature 0 only");
+  warn("patience", !searchesBeams, "beams are searched at temperature 0 only");
+  warn("bestOf", !draws, "samples are drawn at temperatures above 0 only");
+  warn("seed", !draws, "samples are drawn at temperatures above 0 only");
+  warn("lengthPenalty", !ranks, "there is one text to choose from; beamSize or bestOf gives more");
+  warn("hotwords", (asked.prefix ?? "").length > 0, "the model is not told them beside a prefix");
+  return unused;
 }

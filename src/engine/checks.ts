@@ -1,6 +1,21 @@
-/** What a caller may ask of an engine: broken requests are refused in words, before any work is done. */
+/**
+ * What a caller may ask of an engine, and what an engine may answer: broken requests are refused in words before any work is done, and
+ * numbers that are none are an error, not a text.
+ */
+import { NotFiniteError } from "../errors.ts";
 import type { ModelDimensions } from "../model/index.ts";
-import type { AttendRequest, AudioWindowRef, DecoderRow, GenerateRequest, RankRequest } from "./engine.ts";
+import { allFinite } from "../tensor/index.ts";
+import type {
+  Attention,
+  AttendRequest,
+  AudioWindowRef,
+  DecoderRow,
+  Engine,
+  Generated,
+  GenerateRequest,
+  RankedTokens,
+  RankRequest,
+} from "./engine.ts";
 
 function checkWindow(window: number, batch: number): void {
   if (!Number.isInteger(window) || window < 0 || window >= batch) {
@@ -125,4 +140,41 @@ export function checkAttend(
       );
     }
   }
+}
+
+type Where = Pick<Engine, "device" | "dtype">;
+
+/**
+ * @returns the logits, which no rules have been applied to
+ * @throws {NotFiniteError} if one of them is no number
+ */
+export function finiteLogits({ device, dtype }: Where, logits: Float32Array): Float32Array {
+  if (!allFinite(logits)) throw new NotFiniteError(device, dtype, "logits");
+  return logits;
+}
+
+/**
+ * A NaN or an infinity among the logits of a row makes its log-probability NaN.
+ *
+ * @throws {NotFiniteError} if a probability is no number
+ */
+export function finiteGenerated({ device, dtype }: Where, generated: Generated[]): Generated[] {
+  for (const { noSpeechProb, tokenLogprobs } of generated) {
+    if (!Number.isFinite(noSpeechProb) || !allFinite(tokenLogprobs)) throw new NotFiniteError(device, dtype, "logits");
+  }
+  return generated;
+}
+
+/** @throws {NotFiniteError} if a log-probability is no number; -Infinity stands where the rules leave no token */
+export function finiteRanked({ device, dtype }: Where, ranked: RankedTokens): RankedTokens {
+  if (ranked.logprobs.some((logprob) => Number.isNaN(logprob))) throw new NotFiniteError(device, dtype, "logits");
+  return ranked;
+}
+
+/** @throws {NotFiniteError} if a score or a probability is no number */
+export function finiteAttention({ device, dtype }: Where, attention: Attention[]): Attention[] {
+  for (const { scores, tokenProbs } of attention) {
+    if (!allFinite(scores.data) || !allFinite(tokenProbs)) throw new NotFiniteError(device, dtype, "attention scores");
+  }
+  return attention;
 }

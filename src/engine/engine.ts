@@ -3,7 +3,8 @@
  *
  * Engines: reference (plain loops, tests), native and cuda (kernels of our own), onnxruntime (graphs of our own). Every engine passes
  * test/contract/engine-contract.ts, which settles the details: requests that cannot be met are refused with a RangeError, states of
- * another engine with a TypeError, before any work is done; calls may be made at the same time.
+ * another engine with a TypeError, before any work is done; a result with NaN or an infinity in it is a NotFiniteError; calls may be made
+ * at the same time.
  */
 import type { ModelDimensions } from "../model/index.ts";
 import type { ComputeDType, Tensor } from "../tensor/index.ts";

@@ -1,7 +1,19 @@
-import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, utimesSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  chownSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  utimesSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { PackedFile } from "./packed-file.ts";
 
 let cacheDir: string;
@@ -76,5 +88,81 @@ describe("PackedFile", () => {
     packed.add("part", 10, () => Promise.reject(new Error("no such weight")));
     await expect(packed.ready(cacheDir)).rejects.toThrow("weights cannot be packed: no such weight");
     expect(readdirSync(cacheDir)).toEqual([]);
+  });
+
+  it("removes what a process that was killed a day ago has left half written, and nothing younger", async () => {
+    const { packed } = file();
+    const [old, young] = ["0a", "0b"].map((id) => `.${packed.name}.${id}`);
+    for (const name of [old, young]) writeFileSync(join(cacheDir, name), "half");
+    utimesSync(join(cacheDir, old), 1000, 1000);
+    await packed.ready(cacheDir);
+    expect(readdirSync(cacheDir).sort()).toEqual([young, packed.name]);
+  });
+});
+
+describe("PackedFile, where the cache cannot be written", () => {
+  const uid = process.getuid?.() ?? 0;
+  let temporary: string;
+  let unwritable: string;
+  /** The user's own folder of temporary files. */
+  let own: string;
+  beforeEach(() => {
+    temporary = join(cacheDir, "tmp");
+    mkdirSync(temporary);
+    own = join(temporary, process.getuid === undefined ? "sotto" : `sotto-${uid}`);
+    unwritable = join(cacheDir, "file");
+    writeFileSync(unwritable, "");
+    vi.stubEnv("TMPDIR", temporary);
+    vi.stubEnv("TEMP", temporary);
+  });
+  afterEach(() => {
+    vi.unstubAllEnvs();
+  });
+
+  it("is in a folder of the user's own, which others cannot enter", async () => {
+    const { packed } = file();
+    expect(await packed.ready(unwritable)).toBe(own);
+    expect(readdirSync(own)).toEqual([packed.name]);
+    if (process.platform !== "win32") expect(statSync(own).mode & 0o777).toBe(0o700);
+    const again = file();
+    expect(await again.packed.ready(unwritable)).toBe(own);
+    expect(again.made()).toBe(0);
+  });
+
+  it("is not held up by a folder that another user made first", async (context) => {
+    if (uid !== 0) context.skip("only root can make a folder of another user");
+    mkdirSync(join(temporary, "sotto"));
+    chownSync(join(temporary, "sotto"), 65534, 65534);
+    expect(await file().packed.ready(unwritable)).toBe(own);
+  });
+
+  const foreign: [string, RegExp, () => void][] = [
+    ["a symbolic link", /it is a symbolic link/, () => symlinkSync(cacheDir, own)],
+    ["a file", /it is not a folder/, () => writeFileSync(own, "")],
+    [
+      "a folder that others can write to",
+      /other users can write to it/,
+      () => {
+        mkdirSync(own);
+        chmodSync(own, 0o777);
+      },
+    ],
+    [
+      "another user's folder",
+      /it belongs to another user/,
+      () => {
+        mkdirSync(own, { mode: 0o700 });
+        chownSync(own, 65534, 65534);
+      },
+    ],
+  ];
+  it.for(foreign)("is not read out of %s, and says why for each folder", async ([what, reason, make], context) => {
+    if (process.platform === "win32") context.skip("folders of temporary files are the user's own here");
+    if (what === "another user's folder" && uid !== 0) context.skip("only root can make a folder of another user");
+    const { packed } = file();
+    make();
+    const failed = packed.ready(unwritable);
+    await expect(failed).rejects.toThrow(`\n  - "${unwritable}": it is not a folder\n  - "${own}": `);
+    await expect(failed).rejects.toThrow(reason);
   });
 });

@@ -6,12 +6,14 @@
  * renamed when it is whole, and its checksum is looked at whenever it is opened. A damaged file is written anew.
  */
 import { createHash, randomBytes } from "node:crypto";
-import { mkdir, open, rename, rm, type FileHandle } from "node:fs/promises";
-import { homedir, tmpdir } from "node:os";
+import { open, readdir, rename, rm, stat, type FileHandle } from "node:fs/promises";
+import { homedir } from "node:os";
 import { join } from "node:path";
 import { crc32 } from "node:zlib";
 
-import { EngineUnavailableError } from "../errors.ts";
+import { CheckpointError, diskReason, EngineUnavailableError } from "../errors.ts";
+import { makeFolder } from "../files/index.ts";
+import { privateFolder, privateFolderPath } from "./private-folder.ts";
 
 /** Alignment of parts: a cache line, so that vector loads never straddle. */
 const ALIGNMENT = 64;
@@ -21,6 +23,9 @@ const MAGIC = "sotto weights 1\n";
 const TRAILER_BYTES = MAGIC.length + 4;
 
 const READ_BYTES = 4 << 20;
+
+/** A file that has been half written for so long is what a killed process has left; writing takes seconds. In ms. */
+const ABANDONED_MS = 24 * 3_600_000;
 
 /** Checksum of the first `length` bytes of a file: 32 bits. */
 export type FileChecksum = (path: string, length: number) => Promise<number>;
@@ -70,27 +75,34 @@ export class PackedFile {
   }
 
   /**
-   * Makes sure that the file exists and is whole. If the cache folder cannot be written (no rights, full disk), the temporary
-   * folder is tried.
+   * Makes sure that the file exists and is whole. If the cache folder cannot be written (no rights, full disk), a folder of the
+   * user's own among the temporary files is tried.
    *
    * @param cacheDir default $SOTTO_CACHE, else sotto/ in the user's cache folder
    * @returns its folder
-   * @throws {EngineUnavailableError} if the file can be written nowhere
+   * @throws {EngineUnavailableError} if the file can be written nowhere, with the reason for each folder
+   * @throws {CheckpointError} that making the bytes of a part has thrown
    */
   async ready(cacheDir = defaultCacheDir()): Promise<string> {
-    let failure: unknown;
-    for (const folder of new Set([cacheDir, join(tmpdir(), "sotto")])) {
+    const reasons: string[] = [];
+    let cause: unknown;
+    for (const [path, make] of [
+      // As the umask has it: a cache that the caller names may be shared.
+      [cacheDir, () => makeFolder(cacheDir).then(() => cacheDir)] as const,
+      [privateFolderPath(), privateFolder] as const,
+    ]) {
       try {
+        const folder = await make();
         if (!(await this.#isWhole(join(folder, this.name)))) await this.#write(folder);
         return folder;
       } catch (error) {
-        failure = error;
+        if (error instanceof CheckpointError) throw error;
+        if (error instanceof PartError) throw unavailable(` ${error.message}`, error.cause);
+        cause ??= error;
+        reasons.push(`"${path}": ${diskReason(error)}`);
       }
     }
-    throw new EngineUnavailableError("cpu", `weights cannot be packed: ${(failure as Error).message}`, {
-      cause: failure,
-      hint: "set SOTTO_CACHE to a folder with free space that you may write",
-    });
+    throw unavailable(reasons.map((reason) => `\n  - ${reason}`).join(""), cause);
   }
 
   async #isWhole(path: string): Promise<boolean> {
@@ -112,14 +124,17 @@ export class PackedFile {
   }
 
   async #write(folder: string): Promise<void> {
-    await mkdir(folder, { recursive: true });
-    const partial = join(folder, `.${this.name}.${process.pid}.${randomBytes(4).toString("hex")}`);
+    await this.#removeAbandoned(folder);
+    const partial = join(folder, `.${this.name}.${randomBytes(8).toString("hex")}`);
     const file = await open(partial, "wx");
     try {
       for (const part of this.#parts.values()) {
-        const bytes = await part.bytes();
+        const bytes = await part.bytes().catch((cause: unknown) => {
+          if (cause instanceof CheckpointError) throw cause;
+          throw new PartError((cause as Error).message, { cause });
+        });
         if (bytes.byteLength !== part.length)
-          throw new Error(`A part has ${bytes.byteLength} bytes, not ${part.length}`);
+          throw new PartError(`A part has ${bytes.byteLength} bytes, not ${part.length}`);
         await writeAt(file, bytes, part.offset);
       }
       const trailer = Buffer.alloc(TRAILER_BYTES);
@@ -136,6 +151,26 @@ export class PackedFile {
       throw error;
     }
   }
+
+  /** Removes what killed processes have left half written. */
+  async #removeAbandoned(folder: string): Promise<void> {
+    for (const name of await readdir(folder)) {
+      if (!name.startsWith(`.${this.name}.`)) continue;
+      const path = join(folder, name);
+      const written = (await stat(path).catch(() => null))?.mtimeMs ?? Infinity;
+      if (Date.now() - written > ABANDONED_MS) await rm(path, { force: true }).catch(() => undefined);
+    }
+  }
+}
+
+/** The content cannot be had: no other folder helps. */
+class PartError extends Error {}
+
+function unavailable(reason: string, cause: unknown): EngineUnavailableError {
+  return new EngineUnavailableError("cpu", `weights cannot be packed:${reason}`, {
+    cause,
+    hint: "set SOTTO_CACHE to a folder with free space that you may write",
+  });
 }
 
 async function writeAt(file: FileHandle, bytes: Uint8Array, offset: number): Promise<void> {
@@ -162,5 +197,7 @@ async function crc32OfFile(path: string, length: number): Promise<number> {
 }
 
 function defaultCacheDir(): string {
-  return process.env["SOTTO_CACHE"] ?? join(process.env["XDG_CACHE_HOME"] ?? join(homedir(), ".cache"), "sotto");
+  const { SOTTO_CACHE, XDG_CACHE_HOME } = process.env;
+  // Empty is as good as not set.
+  return SOTTO_CACHE || join(XDG_CACHE_HOME || join(homedir(), ".cache"), "sotto");
 }

@@ -1,5 +1,6 @@
 /** OpenAI's normaliser for texts of any language (`BasicTextNormalizer`; facts 2.7.1). */
 
+import { assertOptions, flag } from "../options/index.ts";
 import { removeBracketed, removeSymbols, removeSymbolsAndDiacritics } from "./clean-text.ts";
 import { squeezeSpaces } from "./python-text.ts";
 
@@ -11,6 +12,8 @@ export interface BasicNormalizerOptions {
   readonly splitLetters?: boolean | undefined;
 }
 
+const BASIC_OPTIONS = { removeDiacritics: flag, splitLetters: flag };
+
 /**
  * Lower case, nothing in brackets, NFKC, a space for each mark, symbol and punctuation character, single spaces.
  *
@@ -21,6 +24,7 @@ export interface BasicNormalizerOptions {
  * normalizeBasic("Ça va, très bien?"); // "ça va très bien "
  */
 export function normalizeBasic(text: string, options: BasicNormalizerOptions = {}): string {
+  assertOptions("normalizeBasic", options, BASIC_OPTIONS);
   const bare = removeBracketed(text.toLowerCase());
   const clean = (
     options.removeDiacritics === true ? removeSymbolsAndDiacritics(bare) : removeSymbols(bare)

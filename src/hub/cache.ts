@@ -9,8 +9,9 @@
  * Names from outside are checked before they come here. Nothing here talks to the network.
  */
 import { randomUUID } from "node:crypto";
-import { copyFile, link, mkdir, readFile, readdir, rename, rm, stat, writeFile } from "node:fs/promises";
+import { copyFile, link, readFile, readdir, rename, rm, stat, writeFile } from "node:fs/promises";
 import { dirname, join, relative } from "node:path";
+import { makeFolder } from "../files/index.ts";
 import { CONFIG, isPlainFileName, WEIGHTS, WEIGHTS_INDEX, type ModelPart } from "./checkpoint-files.ts";
 import { cacheFolder, defaultSystem, type HubOptions, type HubSystem } from "./settings.ts";
 
@@ -40,13 +41,14 @@ export class ModelCache {
 
   /** Makes the folder that blobs lie in. */
   async prepare(): Promise<void> {
-    await mkdir(join(this.folder, "blobs"), { recursive: true });
+    await makeFolder(join(this.folder, "blobs"));
   }
 
   /** The commit that a revision stood for when it was last looked up. */
   async commitOf(revision: string): Promise<string | undefined> {
     if (isCommit(revision)) return revision;
-    const text = await readFile(join(this.folder, "refs", revision), "utf8").catch(() => "");
+    const path = join(this.folder, "refs", revision);
+    const text = (await isFile(path)) ? await readFile(path, "utf8").catch(() => "") : "";
     return isCommit(text.trim()) ? text.trim() : undefined;
   }
 
@@ -67,7 +69,7 @@ export class ModelCache {
 
   async setAbsent(commit: string, file: string): Promise<void> {
     const path = join(this.folder, ".no_exist", commit, file);
-    await mkdir(dirname(path), { recursive: true });
+    await makeFolder(dirname(path));
     await writeFile(path, "");
   }
 
@@ -75,7 +77,7 @@ export class ModelCache {
   async place(commit: string, file: string, etag: string): Promise<void> {
     const path = join(this.snapshot(commit), file);
     const blob = this.blob(etag);
-    await mkdir(dirname(path), { recursive: true });
+    await makeFolder(dirname(path));
     const temporary = `${path}.${randomUUID()}`;
     try {
       await this.system
@@ -111,7 +113,7 @@ export class ModelCache {
 }
 
 async function writeAtomically(path: string, text: string): Promise<void> {
-  await mkdir(dirname(path), { recursive: true });
+  await makeFolder(dirname(path));
   const temporary = `${path}.${randomUUID()}`;
   await writeFile(temporary, text);
   await rename(temporary, path);

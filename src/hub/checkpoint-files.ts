@@ -30,6 +30,11 @@ export const MAX_WEIGHT_BYTES = 20e9;
 /** Ceiling of the number of shards: large-v3 in float32 has 2. */
 export const MAX_SHARDS = 1000;
 
+/** Whether a file of this name belongs to a checkpoint. */
+export function isCheckpointFile(name: string): boolean {
+  return [CONFIG, WEIGHTS_INDEX, ...OPTIONAL_FILES, ...OTHER_WEIGHTS].includes(name) || name.endsWith(".safetensors");
+}
+
 /** Whether an index may name this file of weights: it stays in its folder on every system. */
 export function isPlainFileName(file: unknown): file is string {
   return typeof file === "string" && file.length <= 255 && /^[\w-][\w.-]*\.safetensors$/.test(file);

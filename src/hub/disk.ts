@@ -1,10 +1,5 @@
 /** Failures of the disk that the cache lies on, as errors that say what to do. */
-import { HubError } from "../errors.ts";
-
-/** Whether the disk, or the user's share of it, is full. */
-export function isDiskFull(error: unknown): boolean {
-  return ["ENOSPC", "EDQUOT"].includes((error as NodeJS.ErrnoException).code ?? "");
-}
+import { HubError, isDiskFull } from "../errors.ts";
 
 /** A failed call of the file system as HubError; any other error as it is. */
 export function asHubError(repository: string, error: unknown): unknown {

@@ -5,8 +5,7 @@
 import { createHash, type Hash } from "node:crypto";
 import { createReadStream } from "node:fs";
 import { rename, rm, stat, type FileHandle } from "node:fs/promises";
-import { HubError } from "../errors.ts";
-import { isDiskFull } from "./disk.ts";
+import { HubError, isDiskFull } from "../errors.ts";
 import { withLock } from "./lock.ts";
 import { fileUrl, refusal, type FileMetadata } from "./metadata.ts";
 import type { HubSettings } from "./settings.ts";

@@ -1,5 +1,13 @@
-export { resolveModel } from "./resolve-model.ts";
+export { isLocalModel, mayBeModel, modelNames, resolveModel, unusedHubOptions } from "./resolve-model.ts";
 export { cachedModels, type CachedModel } from "./cache.ts";
-export { isPlainFileName, MAX_SHARDS, WEIGHTS, WEIGHTS_INDEX, type ModelPart } from "./checkpoint-files.ts";
-export { bundledModelFolder, findModel, MODELS, type KnownModel } from "./models.ts";
-export type { DownloadProgress, HubOptions } from "./settings.ts";
+export {
+  isCheckpointFile,
+  isPlainFileName,
+  MAX_SHARDS,
+  WEIGHTS,
+  WEIGHTS_INDEX,
+  type ModelPart,
+} from "./checkpoint-files.ts";
+export { bundledModelFolder, findModel, MODELS, nameOfRepository, type KnownModel } from "./models.ts";
+export { cacheFolder, HUB_OPTIONS } from "./settings.ts";
+export type { DownloadProgress, HubOptions, ModelDownload } from "./settings.ts";

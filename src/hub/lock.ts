@@ -1,6 +1,8 @@
 /**
  * Lets one process at a time download a file. A lock is a file made exclusively; its holder touches it while alive, so that
- * one left behind by a killed process is recognised by its age and taken over.
+ * one left behind by a killed process is recognised and taken over. Processes of other containers and hosts share a cache, so
+ * neither process ids nor clocks are compared: a lock is judged by whether it changes while the next one waits. Its age only shortens the
+ * wait.
  *
  * Not the locks of Python's filelock, which Node cannot take: the two programs keep apart by having different names for
  * partial files, and both put finished ones in place by renaming.
@@ -13,6 +15,8 @@ import type { HubSettings } from "./settings.ts";
 const HEARTBEAT_MS = 5_000;
 /** A lock untouched for this long has lost its holder: twelve heartbeats, for machines that stall. */
 const STALE_MS = 60_000;
+/** So long it is watched at least, however old it looks: the clock may have been set since. Three heartbeats. */
+const WATCH_MS = 15_000;
 const POLL_MS = 250;
 
 /**
@@ -22,10 +26,19 @@ const POLL_MS = 250;
  */
 export async function withLock<T>(settings: HubSettings, path: string, work: () => Promise<T>): Promise<T> {
   const id = `${process.pid} ${randomUUID()}`;
+  let seen: bigint | undefined;
+  let watchedMs = 0;
   while (!(await acquire(path, id))) {
     settings.signal?.throwIfAborted();
-    if (await isStale(path)) await removeStale(path);
-    else await settings.system.sleep(POLL_MS, settings.signal);
+    const touched = await touchedAt(path);
+    if (touched === undefined || touched !== seen) watchedMs = 0;
+    seen = touched;
+    if (touched !== undefined && isStale(touched, watchedMs)) {
+      await removeStale(path, touched);
+      continue;
+    }
+    await settings.system.sleep(POLL_MS, settings.signal);
+    watchedMs += POLL_MS;
   }
   const heartbeat = setInterval(() => {
     const now = new Date();
@@ -51,19 +64,29 @@ async function acquire(path: string, id: string): Promise<boolean> {
   }
 }
 
-async function isStale(path: string): Promise<boolean> {
-  const info = await stat(path).catch(() => undefined);
-  return info !== undefined && Date.now() - info.mtimeMs > STALE_MS;
+/** When a lock was last touched, in ns since 1970; undefined if there is none. */
+async function touchedAt(path: string): Promise<bigint | undefined> {
+  return (await stat(path, { bigint: true }).catch(() => undefined))?.mtimeNs;
 }
 
-/** Takes a stale lock away. Two may try at once: the one who gets hold of a fresh lock instead puts it back. */
-async function removeStale(path: string): Promise<void> {
+function isStale(touched: bigint, watchedMs: number): boolean {
+  const looksOld = Date.now() - Number(touched / 1_000_000n) > STALE_MS;
+  return watchedMs >= (looksOld ? WATCH_MS : STALE_MS);
+}
+
+/**
+ * Takes a stale lock away. Two may try at once: the one who gets hold of a fresh lock instead puts it back.
+ *
+ * @throws the system's error if it is another user's, who alone may take it away
+ */
+async function removeStale(path: string, touched: bigint): Promise<void> {
   const taken = `${path}.${randomUUID()}`;
   try {
     await rename(path, taken);
-  } catch {
-    return; // somebody else took it
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return; // somebody else took it
+    throw error;
   }
-  if (!(await isStale(taken))) await link(taken, path).catch(() => undefined);
+  if ((await touchedAt(taken)) !== touched) await link(taken, path).catch(() => undefined);
   await rm(taken, { force: true });
 }

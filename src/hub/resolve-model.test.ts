@@ -538,6 +538,38 @@ describe("resolveModel() download", () => {
     expect(existsSync(lock)).toBe(false);
   });
 
+  it("takes over the lock of a process that is gone, though the clock was set back since", async () => {
+    hub.repositories.set(ID, TINY);
+    await mkdir(join(cacheFolder(), "blobs"), { recursive: true });
+    const lock = join(cacheFolder(), "blobs", `${etagOf("model.safetensors", WEIGHTS)}.sotto.lock`);
+    await writeFile(lock, "1 gone");
+    const future = new Date(Date.now() + 1e10);
+    await utimes(lock, future, future);
+    await get("tiny");
+    expect(existsSync(lock)).toBe(false);
+  });
+
+  it("leaves a lock to a holder who lives, however old the clock makes it look", async () => {
+    hub.repositories.set(ID, TINY);
+    await mkdir(join(cacheFolder(), "blobs"), { recursive: true });
+    const lock = join(cacheFolder(), "blobs", `${etagOf("model.safetensors", WEIGHTS)}.sotto.lock`);
+    await writeFile(lock, "1 alive");
+    await utimes(lock, 1, 1);
+    let waitedMs = 0;
+    let ended = false;
+    const sleep = async (ms: number): Promise<void> => {
+      waitedMs += ms;
+      // As its holder does, by a clock that stands ten years back.
+      if (waitedMs % 5000 === 0) await utimes(lock, waitedMs / 1000, waitedMs / 1000);
+      if (waitedMs === 200_000) {
+        ended = true;
+        await rm(lock);
+      }
+    };
+    await get("tiny", {}, { sleep });
+    expect(ended).toBe(true);
+  });
+
   it("waits for a lock whose holder lives", async () => {
     hub.repositories.set(ID, TINY);
     await mkdir(join(cacheFolder(), "blobs"), { recursive: true });

@@ -6,8 +6,9 @@
  */
 import { readFile, stat } from "node:fs/promises";
 import { isAbsolute, join, resolve } from "node:path";
-import { HubError, quote } from "../errors.ts";
-import { isCommit, ModelCache } from "./cache.ts";
+import { HubError, nearest, OptionError, quote } from "../errors.ts";
+import { assertOptions } from "../options/index.ts";
+import { cachedModels, isCommit, ModelCache } from "./cache.ts";
 import {
   CONFIG,
   isPlainFileName,
@@ -23,10 +24,11 @@ import {
 import { asHubError } from "./disk.ts";
 import { downloadBlob, hasBlob } from "./download.ts";
 import { fileMetadata, type FileMetadata } from "./metadata.ts";
-import { bundledModelFolder, findModel, MODELS } from "./models.ts";
+import { bundledModelFolder, findModel, MODELS, nameOfRepository } from "./models.ts";
 import {
   defaultSystem,
   expandHome,
+  HUB_OPTIONS,
   readSettings,
   type HubOptions,
   type HubSettings,
@@ -63,21 +65,77 @@ export async function resolveModelWith(
   options: HubOptions = {},
   part: ModelPart = "checkpoint",
 ): Promise<string> {
+  assertOptions("a model", options, HUB_OPTIONS);
+  const local = await localFolder(model, system);
+  if (local !== undefined) {
+    assertLocalOptions(model, options);
+    return local;
+  }
   const known = findModel(model);
-  if (known?.repository === null) return bundledModelFolder();
-  if (known !== undefined) return resolveRepository(await readSettings(options, system), known.repository, part);
+  if (known?.repository != null) return resolveRepository(await readSettings(options, system), known.repository, part);
 
-  const path = resolve(expandHome(model, system));
-  if (model !== "" && (await exists(path))) return path;
   if (looksLikePath(model)) throw new HubError(model, "no such folder or file");
-  // The hub's rule for ids; `--` separates owner and name in the cache.
-  if (/^[A-Za-z0-9][\w.-]{0,95}\/[A-Za-z0-9_][\w.-]{0,95}$/.test(model) && !/\.\.|--/.test(model)) {
+  if (isHubId(model)) {
     return resolveRepository(await readSettings(options, system), model, part);
   }
-  const names = MODELS.flatMap(({ name, aliases }) => [name, ...aliases]);
-  throw new HubError(model.slice(0, 200), `unknown model, expected one of ${names.join(", ")}`, {
-    hint: `a hub id is written "owner/name", a folder "./folder"`,
+  const meant = nearest(model, modelNames());
+  throw new HubError(model.slice(0, 200), `unknown model, expected one of ${modelNames().join(", ")}`, {
+    hint: `${meant === undefined ? "" : `did you mean "${meant}"? `}a hub id is written "owner/name", a folder "./folder"`,
   });
+}
+
+/** All names and aliases. */
+export function modelNames(): string[] {
+  return MODELS.flatMap(({ name, aliases }) => [name, ...aliases]);
+}
+
+/** Whether a word may be a model: a name, an existing path, what looks like a path, or a hub id. Nothing is asked of the hub. */
+export async function mayBeModel(model: string, system: HubSystem = defaultSystem): Promise<boolean> {
+  if (findModel(model) !== undefined || looksLikePath(model) || isHubId(model)) return true;
+  return model !== "" && exists(resolve(expandHome(model, system)));
+}
+
+/** The hub's rule for ids; `--` separates owner and name in the cache. */
+function isHubId(model: string): boolean {
+  return /^[A-Za-z0-9][\w.-]{0,95}\/[A-Za-z0-9_][\w.-]{0,95}$/.test(model) && !/\.\.|--/.test(model);
+}
+
+/**
+ * Options that say how a model is downloaded, given for one that is not: for warnings.
+ *
+ * @returns `"cacheDir" has no effect: ...`
+ */
+export async function unusedHubOptions(model: string, options: HubOptions): Promise<string[]> {
+  if (!(await isLocalModel(model))) return [];
+  return (["cacheDir", "token", "endpoint"] as const)
+    .filter((name) => options[name] !== undefined)
+    .map((name) => `"${name}" has no effect: the model ${quote(model)} is a local one, and nothing is downloaded`);
+}
+
+/** Whether a model is never downloaded: the bundled one, or a path that exists. */
+export async function isLocalModel(model: string): Promise<boolean> {
+  return (await localFolder(model, defaultSystem)) !== undefined;
+}
+
+/** The folder of a model that is on this machine and no download: the bundled one, or a path that exists. */
+async function localFolder(model: string, system: HubSystem): Promise<string | undefined> {
+  const known = findModel(model);
+  if (known !== undefined) return known.repository === null ? bundledModelFolder() : undefined;
+  const path = resolve(expandHome(model, system));
+  return model !== "" && (await exists(path)) ? path : undefined;
+}
+
+/** @throws {OptionError} for options that ask of a local model what it cannot do */
+function assertLocalOptions(model: string, { revision, forceDownload }: HubOptions): void {
+  if (revision !== undefined) {
+    throw new OptionError(
+      "revision",
+      `Cannot load revision ${quote(revision)} of ${quote(model)}: a local model has none`,
+    );
+  }
+  if (forceDownload === true) {
+    throw new OptionError("forceDownload", `Cannot download ${quote(model)} again: it is a local model`);
+  }
 }
 
 function looksLikePath(model: string): boolean {
@@ -91,11 +149,34 @@ async function exists(path: string): Promise<boolean> {
   );
 }
 
+/** The folder of a repository's snapshot; failures of the network say what can be used without one. */
 async function resolveRepository(settings: HubSettings, repository: string, part: ModelPart): Promise<string> {
+  try {
+    return await findOrDownload(settings, repository, part);
+  } catch (error) {
+    if (!(error instanceof UnreachableError)) throw error;
+    const { reason, details } = error;
+    const hint = `${details.hint}\nHint: ${await withoutNetworkHint(settings)}`;
+    throw new UnreachableError(repository, reason, { ...details, hint });
+  }
+}
+
+/** What there is to transcribe with where the hub cannot be reached. */
+async function withoutNetworkHint({ cacheDir, system }: HubSettings): Promise<string> {
+  const cached = await cachedModels({ cacheDir }, system);
+  const names = cached.map(({ repository }) => nameOfRepository(repository));
+  const found = names.length === 0 ? `no model is in the cache "${cacheDir}"` : `in the cache: ${names.join(", ")}`;
+  return (
+    `${found}. --model nano comes with sotto, to try it without a network: it knows synthetic speech only. ` +
+    `A folder copied from a machine that has the model can be given by its path, or put into the cache`
+  );
+}
+
+async function findOrDownload(settings: HubSettings, repository: string, part: ModelPart): Promise<string> {
   const cache = new ModelCache(settings.cacheDir, repository, settings.system);
   const { revision } = settings;
   const known = await cache.commitOf(revision);
-  if (settings.offline) return offlineSnapshot(cache, repository, known, part);
+  if (settings.offline) return offlineSnapshot(settings, cache, repository, known, part);
   if (!settings.forceDownload && isCommit(revision) && (await isSettled(cache, revision, part))) {
     return cache.snapshot(revision);
   }
@@ -134,6 +215,7 @@ async function resolveRepository(settings: HubSettings, repository: string, part
 }
 
 async function offlineSnapshot(
+  settings: HubSettings,
   cache: ModelCache,
   repository: string,
   commit: string | undefined,
@@ -146,7 +228,7 @@ async function offlineSnapshot(
       ? `offline, and the cache "${cache.folder}" has no such model or revision`
       : `offline, and the cache "${cache.folder}" lacks ${missing.map((file) => `"${file}"`).join(", ")}`;
   throw new HubError(repository, reason, {
-    hint: "load it once with a network (without offline mode and HF_HUB_OFFLINE)",
+    hint: `load it once with a network (without offline mode and HF_HUB_OFFLINE)\nHint: ${await withoutNetworkHint(settings)}`,
   });
 }
 
@@ -177,15 +259,44 @@ class SnapshotDownload {
     const single = await this.metadata(WEIGHTS);
     const index = single === null ? await this.get(WEIGHTS_INDEX, MAX_TEXT_BYTES) : false;
     if (single === null && !index) throw await this.noWeights();
+    const weights = single === null ? await this.findShards() : new Map([[WEIGHTS, single]]);
+    await this.announce(weights);
     await this.getOptionalFiles();
 
     let left = MAX_WEIGHT_BYTES;
-    for (const file of single === null ? await this.readIndex() : [WEIGHTS]) {
-      if (!(await this.get(file, left))) {
-        throw new HubError(this.repository, `"${WEIGHTS_INDEX}" names "${file}", which it does not have`);
-      }
+    for (const [file, metadata] of weights) {
+      await this.get(file, left, metadata);
       left -= (await stat(join(this.cache.snapshot(this.commit), file))).size;
     }
+  }
+
+  /** What the index names; null for a shard that is in the snapshot already. */
+  private async findShards(): Promise<Map<string, FileMetadata | null>> {
+    const shards = new Map<string, FileMetadata | null>();
+    for (const file of await this.readIndex()) {
+      const isThere = !this.settings.forceDownload && (await this.cache.has(this.commit, file));
+      const metadata = isThere ? null : await this.metadata(file);
+      if (!isThere && metadata === null) {
+        throw new HubError(this.repository, `"${WEIGHTS_INDEX}" names "${file}", which it does not have`);
+      }
+      shards.set(file, metadata);
+    }
+    return shards;
+  }
+
+  /** Says how much will be downloaded, if anything will. */
+  private async announce(weights: ReadonlyMap<string, FileMetadata | null>): Promise<void> {
+    const { settings, cache, repository } = this;
+    let bytes: number | null = 0;
+    let files = 0;
+    for (const [file, metadata] of weights) {
+      if (metadata === null) continue;
+      if (!settings.forceDownload && (await cache.has(this.commit, file))) continue;
+      if (!settings.forceDownload && (await hasBlob(cache.blob(metadata.etag), metadata))) continue;
+      files++;
+      bytes = bytes === null || metadata.size === null ? null : bytes + metadata.size;
+    }
+    if (files > 0) settings.onDownload({ repository, bytes, cacheDir: settings.cacheDir });
   }
 
   private async getOptionalFiles(): Promise<void> {
@@ -204,14 +315,17 @@ class SnapshotDownload {
     return metadata;
   }
 
-  /** @returns whether the repository has the file, which is then in the snapshot */
-  private async get(file: string, ceiling: number): Promise<boolean> {
+  /**
+   * @param known what the hub has said of the file, where it has been asked
+   * @returns whether the repository has the file, which is then in the snapshot
+   */
+  private async get(file: string, ceiling: number, known: FileMetadata | null = null): Promise<boolean> {
     const { settings, cache, commit, repository } = this;
     if (!settings.forceDownload) {
       if (await cache.has(commit, file)) return true;
       if (await cache.isAbsent(commit, file)) return false;
     }
-    const metadata = await this.metadata(file);
+    const metadata = known ?? (await this.metadata(file));
     if (metadata === null) return false;
     const blob = cache.blob(metadata.etag);
     if (settings.forceDownload || !(await hasBlob(blob, metadata))) {

@@ -7,6 +7,7 @@ import { homedir } from "node:os";
 import { join, resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { OptionError, quote } from "../errors.ts";
+import { abortSignal, callback, flag, nonEmptyText, number, text, type OptionKind } from "../options/index.ts";
 
 /** Bytes of one file that are on disk by now. */
 export interface DownloadProgress {
@@ -15,6 +16,16 @@ export interface DownloadProgress {
   readonly loaded: number;
   /** null if the server does not say. */
   readonly total: number | null;
+}
+
+/** The weights of a model that are about to be downloaded. */
+export interface ModelDownload {
+  /** Hub id. */
+  readonly repository: string;
+  /** Bytes of the files that will be fetched; null if the server does not say. */
+  readonly bytes: number | null;
+  /** Folder of the cache that they go to. */
+  readonly cacheDir: string;
 }
 
 export interface HubOptions {
@@ -31,10 +42,26 @@ export interface HubOptions {
   /** Get every file again. */
   forceDownload?: boolean;
   signal?: AbortSignal;
+  /** Called once before weights are downloaded, when their size is known; not for weights that are cached. */
+  onDownload?: (download: ModelDownload) => void;
   onProgress?: (progress: DownloadProgress) => void;
   /** Longest time without a byte from the server, in ms; default 30,000. */
   timeoutMs?: number;
 }
+
+/** All options, and the values that each takes. */
+export const HUB_OPTIONS = {
+  cacheDir: nonEmptyText,
+  token: text,
+  endpoint: nonEmptyText,
+  revision: nonEmptyText,
+  offline: flag,
+  forceDownload: flag,
+  signal: abortSignal,
+  onDownload: callback,
+  onProgress: callback,
+  timeoutMs: number({ above: 0, to: 2 ** 31 - 1 }), // the longest that a timer can wait
+} as const satisfies Readonly<Record<keyof HubOptions, OptionKind>>;
 
 /** What the folder needs of the system: tests replace it, to fill disks, refuse links and let time pass. */
 export interface HubSystem {
@@ -64,6 +91,7 @@ export interface HubSettings {
   readonly offline: boolean;
   readonly forceDownload: boolean;
   readonly signal: AbortSignal | undefined;
+  readonly onDownload: (download: ModelDownload) => void;
   readonly onProgress: (progress: DownloadProgress) => void;
   readonly timeoutMs: number;
   /** Attempts of one request that bring no new byte before giving up. */
@@ -81,15 +109,16 @@ export async function readSettings(options: HubOptions, system: HubSystem): Prom
     offline: options.offline ?? isTrue(nonEmpty(system.env["HF_HUB_OFFLINE"]) ?? system.env["TRANSFORMERS_OFFLINE"]),
     forceDownload: options.forceDownload ?? false,
     signal: options.signal,
+    onDownload: options.onDownload ?? (() => undefined),
     onProgress: options.onProgress ?? (() => undefined),
-    timeoutMs: checkTimeout(options.timeoutMs ?? 30_000),
+    timeoutMs: options.timeoutMs ?? 30_000,
     maxFailures: 5,
     system,
   };
 }
 
-/** Where the cache lies, by options and environment. */
-export function cacheFolder(options: HubOptions, system: HubSystem): string {
+/** Where the cache lies, by options and environment: an absolute path. */
+export function cacheFolder(options: HubOptions = {}, system: HubSystem = defaultSystem): string {
   const { env } = system;
   const chosen = options.cacheDir ?? nonEmpty(env["HF_HUB_CACHE"]) ?? nonEmpty(env["HUGGINGFACE_HUB_CACHE"]);
   return resolve(expandHome(chosen ?? join(hubHome(system), "hub"), system));
@@ -145,12 +174,6 @@ function checkRevision(value: string): string {
   if (!fits)
     throw new OptionError("revision", `Unknown revision ${quote(value)}, expected a branch, a tag or a commit`);
   return value;
-}
-
-function checkTimeout(value: number): number {
-  // 2^31 - 1 ms is the longest that a timer can wait.
-  if (value > 0 && value < 2 ** 31) return value;
-  throw new OptionError("timeoutMs", `timeoutMs is ${value}, expected a number of milliseconds above 0`);
 }
 
 const nonEmpty = (value: string | undefined): string | undefined => (value === "" ? undefined : value);

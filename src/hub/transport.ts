@@ -4,7 +4,8 @@
  * Redirects are followed by hand: the first answer of the hub carries what must be known of a file (its commit and
  * checksum) before another server sends the bytes, and that server must not see the token.
  */
-import { HubError } from "../errors.ts";
+import { HubError, OptionError } from "../errors.ts";
+import { fetchThrough, proxyFor, ProxyError } from "../network/index.ts";
 import type { HubSettings } from "./settings.ts";
 
 const MAX_REDIRECTS = 8;
@@ -23,7 +24,15 @@ export class TransientError extends Error {
 }
 
 /** Every attempt failed for reasons that have nothing to do with the model: no network, a server in trouble. */
-export class UnreachableError extends HubError {}
+export class UnreachableError extends HubError {
+  constructor(
+    repository: string,
+    readonly reason: string,
+    readonly details: ErrorOptions & { hint: string; status?: number },
+  ) {
+    super(repository, reason, details);
+  }
+}
 
 /**
  * Runs attempts until one succeeds, waiting longer after each failure; failures other than TransientError pass through.
@@ -52,7 +61,7 @@ export async function withRetries<T>(
         const { status } = error.options;
         throw new UnreachableError(repository, error.message + (failures > 1 ? ` (${failures} attempts)` : ""), {
           cause: error,
-          hint: `check the network, a proxy, or HF_ENDPOINT (${settings.endpoint}); the model "nano" needs no download`,
+          hint: `check the network, HTTPS_PROXY, or HF_ENDPOINT (${settings.endpoint})`,
           ...(status === undefined ? {} : { status }),
         });
       }
@@ -109,13 +118,15 @@ export async function request(
     for (let redirects = 0; ; redirects++) {
       const authorization: Record<string, string> =
         settings.token !== undefined && current.origin === home ? { authorization: `Bearer ${settings.token}` } : {};
-      const response = await fetch(current, {
+      const init: RequestInit = {
         method,
         redirect: "manual",
         signal,
         // Compressed bodies would make sizes, ranges and checksums those of something else.
         headers: { "accept-encoding": "identity", "user-agent": "sotto", ...headers, ...authorization },
-      });
+      };
+      const proxy = proxyFor(current, settings.system.env);
+      const response = await (proxy === null ? fetch(current, init) : fetchThrough(proxy, current, init));
       alive();
       seen.push(response.headers);
       const next = redirectTarget(response, current);
@@ -132,6 +143,10 @@ export async function request(
     }
   } catch (error) {
     close();
+    if (error instanceof ProxyError && error.status !== undefined && error.status < 500) {
+      const hint = "check HTTPS_PROXY, with the user and password of the proxy, and NO_PROXY";
+      throw new HubError(repository, error.message, { cause: error, hint, status: error.status });
+    }
     throw describe(settings, error, current);
   }
 }
@@ -156,7 +171,8 @@ function checkBusy({ status, headers }: Response, url: URL): void {
 /** What `fetch` and its bodies throw, as TransientError, except when the caller gave up. */
 export function describe(settings: HubSettings, error: unknown, url: URL): unknown {
   if (settings.signal?.aborted === true) return settings.signal.reason;
-  if (error instanceof TransientError || error instanceof HubError) return error;
+  if (error instanceof TransientError || error instanceof HubError || error instanceof OptionError) return error;
+  if (error instanceof ProxyError) return new TransientError(error.message, { cause: error });
   const cause = (error as Error).cause as NodeJS.ErrnoException | undefined;
   const reason = cause?.code ?? cause?.message ?? (error as Error).message;
   return new TransientError(`connection to ${url.host} failed: ${reason}`, { cause: error });

@@ -4,7 +4,7 @@ import { samplePath } from "../../test/helpers/samples.ts";
 import { loadAudio, SAMPLE_RATE } from "../audio/index.ts";
 import { Endpointer, ManualTurns, type EndpointerEvent } from "./endpointer.ts";
 
-const SETTINGS = { threshold: 0.5, silenceSeconds: 0.5, prefixSeconds: 1 };
+const SETTINGS = { threshold: 0.5, silenceSeconds: 0.5, lateSilenceSeconds: 0.5, prefixSeconds: 1 };
 
 let speech: Float32Array;
 beforeAll(async () => {
@@ -135,6 +135,15 @@ describe("Endpointer", () => {
     const whole = join(speech, silence(1), speech, silence(4));
     expect(utterances(run(whole, 1600, { ...SETTINGS, silenceSeconds: 3 }))).toHaveLength(1);
     expect(utterances(run(whole)).length).toBeGreaterThan(1);
+  });
+
+  it("ends an utterance of more than 15 s at a shorter pause", () => {
+    const settings = { ...SETTINGS, silenceSeconds: 3 };
+    const sentence = join(speech, silence(1)); // 6 s, and a pause within
+    const whole = join(sentence, sentence, sentence, sentence, silence(3));
+    const found = utterances(run(whole, 1600, { ...settings, lateSilenceSeconds: 0.8 }));
+    expect(found.map(({ end }) => Math.ceil(end / 6))).toEqual([3, 4]);
+    expect(utterances(run(whole, 1600, { ...settings, lateSilenceSeconds: 3 }))).toHaveLength(1);
   });
 
   it("ends the utterance under way with all its samples, and forgets it when cleared", () => {

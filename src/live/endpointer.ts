@@ -8,8 +8,16 @@ import { FRAME_SAMPLES, VoiceActivityDetector } from "./voice-activity.ts";
 export interface Endpointing {
   /** How much a voice must stand out, 0 (hardly) to 1 (10 dB in the mean of all bands). Default 0.5. */
   readonly threshold: number;
-  /** Silence that ends an utterance, in seconds. Default 0.5 (facts ecosystem 6.1). */
+  /**
+   * Silence that ends an utterance, in seconds. Default 1.5: speakers pause for a second and more within a sentence, and a text cut
+   * there reads as two. Turn-taking wants less (OpenAI's realtime API has 0.5), files more (faster-whisper has 2).
+   */
   readonly silenceSeconds: number;
+  /**
+   * The same for an utterance that lasts for more than 15 s, which should end before the model can no longer hear all of it at once. Default
+   * 0.5, or `silenceSeconds` where that is given.
+   */
+  readonly lateSilenceSeconds: number;
   /** Audio before the voice that belongs to the utterance, in seconds. Default 1 (facts ecosystem 6.1). */
   readonly prefixSeconds: number;
 }
@@ -21,6 +29,8 @@ export type EndpointerEvent =
   | { readonly type: "audio"; readonly samples: Float32Array }
   | { readonly type: "end"; readonly time: number };
 
+/** Age of an utterance from which on the late silence ends it, in seconds. */
+const LATE_SECONDS = 15;
 /** Mean dB at threshold 1. */
 const FULL_SCALE_DB = 10;
 /** A voice under way may fade to this part of the threshold. */
@@ -33,6 +43,7 @@ export class Endpointer {
   readonly #detector = new VoiceActivityDetector();
   readonly #onDb: number;
   readonly #silenceFrames: number;
+  readonly #lateSilenceFrames: number;
   readonly #prefixSamples: number;
   /** Samples not yet given away: what may become a prefix, then what is no whole frame yet. */
   #held: Float32Array = new Float32Array(0);
@@ -44,12 +55,15 @@ export class Endpointer {
   /** Number of the sample after the last frame with a voice. */
   #voiceEnd = 0;
   #silentFrames = 0;
+  /** Number of the first sample of the utterance under way. */
+  #start = 0;
   /** Whether each of the last frames stood out, newest last. */
   #recent: boolean[] = [];
 
-  constructor({ threshold, silenceSeconds, prefixSeconds }: Endpointing) {
+  constructor({ threshold, silenceSeconds, lateSilenceSeconds, prefixSeconds }: Endpointing) {
     this.#onDb = threshold * FULL_SCALE_DB;
-    this.#silenceFrames = Math.max(1, Math.round((silenceSeconds * SAMPLE_RATE) / FRAME_SAMPLES));
+    this.#silenceFrames = frames(silenceSeconds);
+    this.#lateSilenceFrames = frames(lateSilenceSeconds);
     this.#prefixSamples = Math.round(prefixSeconds * SAMPLE_RATE);
   }
 
@@ -101,6 +115,7 @@ export class Endpointer {
     this.#voiceEnd = this.#at;
     this.#silentFrames = 0;
     this.#drop(onset - this.#prefixSamples);
+    this.#start = this.#heldFrom;
     events.push({ type: "start", time: seconds(onset), audioStart: seconds(this.#heldFrom) });
   }
 
@@ -108,7 +123,12 @@ export class Endpointer {
     if (score > this.#onDb * RELEASE) {
       this.#voiceEnd = this.#at;
       this.#silentFrames = 0;
-    } else if (++this.#silentFrames >= this.#silenceFrames) this.#finish(events);
+    } else if (++this.#silentFrames >= this.#silenceNeeded) this.#finish(events);
+  }
+
+  get #silenceNeeded(): number {
+    const isLate = this.#voiceEnd - this.#start > LATE_SECONDS * SAMPLE_RATE;
+    return isLate ? this.#lateSilenceFrames : this.#silenceFrames;
   }
 
   #finish(events: EndpointerEvent[]): void {
@@ -161,6 +181,10 @@ export class ManualTurns {
   clear(): void {
     this.#speaking = false;
   }
+}
+
+function frames(duration: number): number {
+  return Math.max(1, Math.round((duration * SAMPLE_RATE) / FRAME_SAMPLES));
 }
 
 function seconds(samples: number): number {

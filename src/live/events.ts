@@ -27,7 +27,10 @@ export interface PartialEvent {
   readonly text: string;
 }
 
-/** Words that never change again. They follow those of the utterance's commits before, and lie no earlier. */
+/**
+ * Words that two transcriptions agree on: no later commit changes them. They follow those of the utterance's commits before,
+ * and lie no earlier.
+ */
 export interface CommitEvent {
   readonly type: "commit";
   readonly utterance: number;
@@ -37,7 +40,11 @@ export interface CommitEvent {
   readonly words: readonly Word[];
 }
 
-/** The end of an utterance: the words of all its commits, none if nothing was understood. */
+/**
+ * The end of an utterance, and its text: that of the last transcription, which heard all of it. Where it differs from what
+ * was committed before the end was known, it replaces that. An utterance too long to be heard at once (about 25 s) has the words of its
+ * commits. No words if nothing was understood.
+ */
 export interface FinalEvent {
   readonly type: "final";
   readonly utterance: number;

@@ -72,6 +72,13 @@ export class HypothesisBuffer {
     return this.#commit(rest);
   }
 
+  /** Commits these words in place of what is not committed of the last hypothesis, and gives them. */
+  append(words: readonly Word[]): Word[] {
+    this.#incoming = [];
+    this.#tentative = [];
+    return this.#commit(words);
+  }
+
   /** Forgets committed words that end by this time, because their audio is dropped. */
   forget(time: number): void {
     const kept = this.#committed.findIndex(({ end }) => end > time);

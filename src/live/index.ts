@@ -1,5 +1,6 @@
 /** Live captions: samples in, partial and committed text out. */
 export { Endpointer, type Endpointing, type EndpointerEvent } from "./endpointer.ts";
+export { eventObject } from "./event-json.ts";
 export type { CommitEvent, FinalEvent, LiveEvent, PartialEvent, SpeechEndEvent, SpeechStartEvent } from "./events.ts";
 export { HypothesisBuffer } from "./hypothesis-buffer.ts";
 export type { LiveOptions } from "./live-options.ts";

@@ -1,7 +1,8 @@
 /** What a caller may ask of a live session, checked before any audio comes. */
 import { resolveDecoding } from "../decoding/index.ts";
-import { assertKnownOptions, OptionError, quote } from "../errors.ts";
-import type { Task } from "../tokenizer/index.ts";
+import { OptionError } from "../errors.ts";
+import { assertOptions, number, oneOf, orNull, record, text, type OptionKind } from "../options/index.ts";
+import { TASKS, type Task } from "../tokenizer/index.ts";
 import type { TranscriptionContext } from "../transcription/index.ts";
 import type { Endpointing } from "./endpointer.ts";
 
@@ -18,16 +19,29 @@ export interface LiveOptions {
   readonly stepSeconds?: number | undefined;
 }
 
-const LIVE_OPTIONS: readonly (keyof LiveOptions)[] = ["task", "language", "prompt", "endpointing", "stepSeconds"];
-
-const DEFAULT_ENDPOINTING: Endpointing = { threshold: 0.5, silenceSeconds: 0.5, prefixSeconds: 1 };
+const DEFAULT_ENDPOINTING: Endpointing = {
+  threshold: 0.5,
+  silenceSeconds: 1.5,
+  lateSilenceSeconds: 0.5,
+  prefixSeconds: 1,
+};
 /** Of each number its range. Prefix and silence are held or heard again and again: seconds of them help nobody. */
 const RANGES: Readonly<Record<keyof Endpointing, readonly [from: number, to: number]>> = {
   threshold: [0, 1],
   silenceSeconds: [0.1, 10],
+  lateSilenceSeconds: [0.1, 10],
   prefixSeconds: [0, 5],
 };
-const STEP_RANGE = [0.1, 5] as const;
+const ENDPOINTING_OPTIONS = Object.fromEntries(
+  Object.entries(RANGES).map(([name, [from, to]]) => [name, number({ from, to })]),
+);
+const LIVE_OPTIONS = {
+  task: oneOf(TASKS),
+  language: text,
+  prompt: text,
+  endpointing: orNull(record),
+  stepSeconds: number({ from: 0.1, to: 5 }),
+} as const satisfies Readonly<Record<keyof LiveOptions, OptionKind>>;
 /** The model is told some 200 tokens; more text than this would only be read to be cut. */
 const MAX_PROMPT_CHARACTERS = 4000;
 
@@ -43,7 +57,7 @@ export interface ResolvedLive {
 
 /** @throws {OptionError} for a name or value that does not exist, is out of range, or does not go with the model */
 export function resolveLive({ tokenizer, engine }: TranscriptionContext, options: LiveOptions): ResolvedLive {
-  assertKnownOptions("a live session", options, LIVE_OPTIONS);
+  assertOptions("a live session", options, LIVE_OPTIONS);
   const { task, language } = resolveDecoding(tokenizer, engine.dimensions.nTextCtx, {
     task: options.task,
     language: options.language,
@@ -55,21 +69,15 @@ export function resolveLive({ tokenizer, engine }: TranscriptionContext, options
       `The prompt has ${prompt.length} characters, expected at most ${MAX_PROMPT_CHARACTERS}`,
     );
   }
-  assertInRange("stepSeconds", stepSeconds, STEP_RANGE);
   return { task, language, prompt, endpointing: resolveEndpointing(options.endpointing), stepSeconds };
 }
 
 function resolveEndpointing(asked: Partial<Endpointing> | null | undefined): Endpointing | null {
   if (asked === null) return null;
-  if (asked !== undefined) assertKnownOptions("endpointing", asked, Object.keys(RANGES));
+  if (asked !== undefined) assertOptions("endpointing", asked, ENDPOINTING_OPTIONS);
   const given = Object.entries(asked ?? {}).filter(([, value]) => value !== undefined);
-  const endpointing = { ...DEFAULT_ENDPOINTING, ...(Object.fromEntries(given) as Partial<Endpointing>) };
-  for (const name of Object.keys(RANGES) as (keyof Endpointing)[]) assertInRange(name, endpointing[name], RANGES[name]);
-  return endpointing;
-}
-
-function assertInRange(option: string, value: number, [from, to]: readonly [number, number]): void {
-  if (!(typeof value === "number" && value >= from && value <= to)) {
-    throw new OptionError(option, `${quote(value)} is no value of ${option}, expected a number from ${from} to ${to}`);
-  }
+  const values = Object.fromEntries(given) as Partial<Endpointing>;
+  // Who says how long a pause is means all pauses.
+  const { silenceSeconds: lateSilenceSeconds = DEFAULT_ENDPOINTING.lateSilenceSeconds } = values;
+  return { ...DEFAULT_ENDPOINTING, lateSilenceSeconds, ...values };
 }

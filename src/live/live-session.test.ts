@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { samplePath, referenceText } from "../../test/helpers/samples.ts";
-import { loadAudio } from "../audio/index.ts";
+import { loadAudio, SAMPLE_RATE } from "../audio/index.ts";
 import { OptionError } from "../errors.ts";
 import { WhisperPipeline } from "../pipeline/index.ts";
 import type { LiveEvent } from "./events.ts";
@@ -46,6 +46,7 @@ describe("LiveSession", () => {
         committed.set(utterance, (committed.get(utterance) ?? "") + event.text);
         expect(event.words.map(({ word }) => word).join("")).toBe(event.text);
       } else if (event.type === "final") {
+        // nano hears this right from the beginning.
         expect(event.text).toBe(committed.get(utterance)?.trim());
         expect(event.language).toBe("en");
         open.delete(utterance);
@@ -54,6 +55,27 @@ describe("LiveSession", () => {
     }
     expect(open.size).toBe(0);
     expect(events.some(({ type }) => type === "partial")).toBe(true);
+  });
+
+  it.each(["en-short.wav", "en-medium.flac", "en-noisy.flac", "de-medium.flac", "es-short.flac"])(
+    "says of an utterance what the same audio says as a file: %s",
+    async (file) => {
+      const samples = (await loadAudio(samplePath(file))).subarray(0, 28 * SAMPLE_RATE);
+      const { text } = await pipeline.transcribe(samples, { returnTimestamps: true });
+      expect(text).not.toBe("");
+      for (const piece of [4800, samples.length]) {
+        expect(finals(await listen(samples, piece, { endpointing: null }))).toEqual([text.trim()]);
+      }
+    },
+  );
+
+  it("takes a pause of a second for one within a sentence, but not the silence that it is told", async () => {
+    const pause = new Float32Array(0.6 * SAMPLE_RATE); // and what is silent at the ends of the recording
+    const whole = Float32Array.from([...speech, ...pause, ...speech]);
+    const count = async (options: LiveOptions): Promise<number> =>
+      finals(await listen(whole, 16_000, { language: "en", ...options })).length;
+    expect(await count({})).toBe(1);
+    expect(await count({ endpointing: { silenceSeconds: 1 } })).toBeGreaterThan(1);
   });
 
   it("gives the same events for the same samples", async () => {
@@ -103,6 +125,15 @@ describe("LiveSession", () => {
     await heard;
     expect(events.map(({ type }) => type)).toEqual(["speechStart"]);
     await expect(live.push(speech)).rejects.toThrow("has ended");
+  });
+
+  it("refuses integers as floats, and goes on without them", async () => {
+    const events: LiveEvent[] = [];
+    const live = session(events, { language: "en", endpointing: null });
+    await expect(live.push(speech.map((value) => value * 32768))).rejects.toThrow(RangeError);
+    await live.push(speech);
+    await live.end();
+    expect(finals(events)).toEqual([TEXT]);
   });
 
   it("says nothing of silence", async () => {

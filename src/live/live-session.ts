@@ -6,6 +6,7 @@
  * No clock is read: who waits for each `push` before the next gets the same events for the same samples, always.
  */
 import { SAMPLE_RATE } from "../audio/index.ts";
+import { assertUnitScale } from "../audio/unit-scale.ts";
 import type { TranscriptionContext, Word } from "../transcription/index.ts";
 import { Endpointer, ManualTurns, type EndpointerEvent } from "./endpointer.ts";
 import type { LiveEvent } from "./events.ts";
@@ -78,9 +79,11 @@ export class LiveSession {
    * @param samples mono at 16 kHz, in [-1, 1]
    * @returns done when all samples so far are transcribed
    * @throws {Error} after `end` or `close`; what the engine throws, after which the session is closed
+   * @throws {RangeError} for integers as floats; the session goes on without them
    */
-  push(samples: Float32Array): Promise<void> {
-    if (this.#ended) return Promise.reject(new Error("Cannot take more samples: the session has ended"));
+  async push(samples: Float32Array): Promise<void> {
+    if (this.#ended) throw new Error("Cannot take more samples: the session has ended");
+    assertUnitScale("Cannot take samples", samples);
     return this.#take(this.#turns.push(samples));
   }
 
@@ -196,7 +199,7 @@ export class LiveSession {
     const { id, text } = current;
     this.#report(current, await text.finish());
     this.#current = null;
-    const { start, end, words, language } = text;
+    const { start, end, finalWords: words, language } = text;
     const whole = words.map(({ word }) => word).join("");
     this.#emit({ type: "final", utterance: id, start, end, text: whole.trim(), words: [...words], language });
   }

@@ -23,8 +23,16 @@ export class OggPackets {
     return packets;
   }
 
+  /** @returns packets that are complete in the page that was cut off by the end of the stream */
+  flush(): Uint8Array[] {
+    const packets: Uint8Array[] = [];
+    this.#page(packets, true);
+    this.#held = new Uint8Array(0);
+    return packets;
+  }
+
   /** Reads one page. @returns its bytes, 0 if it is not complete */
-  #page(packets: Uint8Array[]): number {
+  #page(packets: Uint8Array[], isCutOff = false): number {
     const held = this.#held;
     if (held.length < HEADER_BYTES) return 0;
     if (held[0] !== 0x4f || held[1] !== 0x67 || held[2] !== 0x67 || held[3] !== 0x53) {
@@ -36,7 +44,7 @@ export class OggPackets {
     if (held.length < body) return 0;
     const lacing = held.subarray(HEADER_BYTES, body);
     const size = lacing.reduce((sum, length) => sum + length, 0);
-    if (held.length < body + size) return 0;
+    if (held.length < body + size && !isCutOff) return 0;
 
     const serial = view.getUint32(14, true);
     this.#serial ??= serial;
@@ -44,6 +52,7 @@ export class OggPackets {
     if ((held[5] & CONTINUED) === 0) this.#drop();
     let at = body;
     for (const length of lacing) {
+      if (at + length > held.length) return 0;
       this.#partial.push(held.slice(at, at + length));
       this.#partialBytes += length;
       if (this.#partialBytes > MAX_PACKET_BYTES) {

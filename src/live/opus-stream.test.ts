@@ -46,6 +46,15 @@ describe("OpusStream", () => {
     );
   });
 
+  it("hears the packets of an Ogg page whose end never came", async () => {
+    const bytes = readFileSync(fixture("tone.opus"));
+    const whole = await decode(bytes, [bytes.length]);
+    // In the middle of a page of 50 packets of 20 ms.
+    const cut = await decode(bytes.subarray(0, 3000), [1000]);
+    expect(cut.length).toBeGreaterThan(0.4 * 16_000);
+    expect(cut.slice(0, -400)).toEqual(whole.slice(0, cut.length - 400));
+  });
+
   it.each<[what: string, bytes: Uint8Array]>([
     ["Vorbis in Ogg", readFileSync(fixture("tone.ogg"))],
     ["another container", readFileSync(fixture("tone.mp3"))],

@@ -63,26 +63,17 @@ export class OpusStream {
    */
   push(bytes: Uint8Array): Float32Array {
     if (bytes.length === 0 || this.#closed) return new Float32Array(0);
-    this.#container ??= bytes[0] === 0x4f ? new OggPackets() : new WebmPackets();
-    let packets: Uint8Array[];
-    try {
-      packets = this.#container.push(bytes);
-    } catch (cause) {
-      throw new UnsupportedAudioError(NAME, cause instanceof Error ? cause.message : "it is damaged", { cause });
-    }
-    const pieces = packets.flatMap((packet) => this.#take(packet));
-    const mono = new Float32Array(pieces.reduce((sum, { length }) => sum + length, 0));
-    let at = 0;
-    for (const piece of pieces) {
-      mono.set(piece, at);
-      at += piece.length;
-    }
-    return this.#resampler.push(mono);
+    const container = (this.#container ??= bytes[0] === 0x4f ? new OggPackets() : new WebmPackets());
+    return this.#resampler.push(this.#decode(() => container.push(bytes)));
   }
 
-  /** What is left in the resampler, at the end of the stream. */
+  /** What is left in the container, the decoder and the resampler, at the end of the stream. */
   flush(): Float32Array {
-    return this.#closed ? new Float32Array(0) : this.#resampler.flush();
+    if (this.#closed) return new Float32Array(0);
+    const container = this.#container;
+    const pieces = [this.#decode(() => (container instanceof OggPackets ? container.flush() : []))];
+    if (this.#decoder !== null && this.#decoder.sendPacketSync(null) >= 0) pieces.push(...this.#frames(this.#decoder));
+    return concatenate([this.#resampler.push(concatenate(pieces)), this.#resampler.flush()]);
   }
 
   /** Frees the native memory; may be called twice. */
@@ -92,6 +83,16 @@ export class OpusStream {
     this.#frame.free();
     this.#packet.free();
     this.#decoder?.freeContext();
+  }
+
+  #decode(read: () => Uint8Array[]): Float32Array {
+    let packets: Uint8Array[];
+    try {
+      packets = read();
+    } catch (cause) {
+      throw new UnsupportedAudioError(NAME, cause instanceof Error ? cause.message : "it is damaged", { cause });
+    }
+    return concatenate(packets.flatMap((packet) => this.#take(packet)));
   }
 
   #take(packet: Uint8Array): Float32Array[] {
@@ -107,9 +108,14 @@ export class OpusStream {
     this.#packet.data = Buffer.from(packet);
     const sent = this.#decoder.sendPacketSync(this.#packet);
     this.#packet.unref();
-    const pieces: Float32Array[] = [];
     // A packet that is damaged is left out.
-    while (sent >= 0 && this.#decoder.receiveFrameSync(this.#frame) >= 0) {
+    return sent >= 0 ? this.#frames(this.#decoder) : [];
+  }
+
+  /** What the decoder has ready. */
+  #frames(decoder: NodeAv.CodecContext): Float32Array[] {
+    const pieces: Float32Array[] = [];
+    while (decoder.receiveFrameSync(this.#frame) >= 0) {
       pieces.push(this.#mono());
       this.#frame.unref();
     }
@@ -156,4 +162,14 @@ export class OpusStream {
     }
     return mono;
   }
+}
+
+function concatenate(pieces: readonly Float32Array[]): Float32Array {
+  const joined = new Float32Array(pieces.reduce((sum, { length }) => sum + length, 0));
+  let at = 0;
+  for (const piece of pieces) {
+    joined.set(piece, at);
+    at += piece.length;
+  }
+  return joined;
 }

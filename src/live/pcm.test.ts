@@ -83,4 +83,17 @@ describe("PcmDecoder", () => {
       { numRuns: 30 },
     );
   });
+
+  it("gives the rest of a turn when it is flushed, and goes on with the next, half a sample included", () => {
+    const bytes = tone("pcm16", 24000).subarray(0, 4800); // 0.1 s
+    const decoder = new PcmDecoder("pcm16", 24000);
+    const turn = [...decoder.push(bytes), ...decoder.flush()];
+    expect(turn).toHaveLength(1600);
+    const next = [...decoder.push(bytes.subarray(0, 2401)), ...decoder.push(bytes.subarray(2401)), ...decoder.flush()];
+    expect(next).toEqual(turn);
+    decoder.push(bytes.subarray(0, 2401));
+    decoder.flush();
+    const rest = [...decoder.push(bytes.subarray(2401)), ...decoder.flush()];
+    expect(Math.max(...rest.map(Math.abs))).toBeLessThan(0.6); // no byte has moved
+  });
 });

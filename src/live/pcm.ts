@@ -10,7 +10,7 @@ const FULL_SCALE = 32768;
 
 /** Decodes a stream of mono samples, piece by piece; a piece may end in the middle of a sample. */
 export class PcmDecoder {
-  readonly #resampler: Resampler | null;
+  #resampler: Resampler | null;
   readonly #table: Int16Array | null;
   #oddByte: number | null = null;
 
@@ -26,9 +26,12 @@ export class PcmDecoder {
     return this.#resampler === null ? samples : this.#resampler.push(samples);
   }
 
-  /** What is left in the resampler, at the end of the stream. */
+  /** What is left in the resampler, at the end of the stream or of a turn: what is pushed afterwards is resampled on its own. */
   flush(): Float32Array {
-    return this.#resampler?.flush() ?? new Float32Array(0);
+    if (this.#resampler === null) return new Float32Array(0);
+    const rest = this.#resampler.flush();
+    this.#resampler = new Resampler(this.#resampler.fromRate);
+    return rest;
   }
 
   #words(bytes: Uint8Array): Float32Array {

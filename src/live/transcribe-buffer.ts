@@ -1,18 +1,31 @@
-/** Transcribes the audio of an utterance so far, with openai/whisper's algorithm and word times. */
+/**
+ * Transcribes the audio of an utterance so far, with word times, and as `transcribe` does it by default where it hears the
+ * utterance from its beginning, so that its text is that of the same audio in a file.
+ */
 import type { AudioStream } from "../audio/index.ts";
-import { transcribeSequential, type TranscriptionContext } from "../transcription/index.ts";
+import {
+  transcribeChunked,
+  transcribeSequential,
+  type Transcript,
+  type TranscriptionContext,
+} from "../transcription/index.ts";
 import type { Task } from "../tokenizer/index.ts";
 import type { Hypothesis, TranscribeBuffer } from "./utterance.ts";
 
-/** A segment of which the model says so surely that nobody speaks is left out, as whisper_streaming does. */
+/** A segment that the model is this sure holds no speech is left out, as whisper_streaming does. */
 const MAX_NO_SPEECH = 0.9;
-/** Shorter than openai/whisper's ladder: an utterance is transcribed many times, and a better hypothesis comes in a second. */
+/** Text that compresses better repeats itself (openai/whisper's threshold), and is decoded again at higher temperatures. */
+const MAX_COMPRESSION_RATIO = 2.4;
+/**
+ * Shorter than openai/whisper's ladder, for audio whose beginning was dropped: it is transcribed many times, and a better
+ * hypothesis comes in a second.
+ */
 const TEMPERATURES: readonly number[] = [0, 0.4];
 /** Shorter audio holds no word. In samples: 0.1 s. */
 const MIN_SAMPLES = 1600;
 
 /**
- * @param prompt what the model is told before all else: names, jargon
+ * @param prompt text that the model is told before everything else: names, jargon
  * @param signal ends a transcription under way, which then throws the signal's reason
  */
 export function bufferTranscriber(
@@ -22,15 +35,19 @@ export function bufferTranscriber(
 ): TranscribeBuffer {
   return async (samples, scrolled, language): Promise<Hypothesis> => {
     if (samples.length < MIN_SAMPLES) return { words: [], segmentEnds: [], language: language ?? "en" };
+    const common = { wordTimestamps: true, task, language, signal };
     const initialPrompt = `${fixed}${scrolled}`.trim();
-    const transcript = await transcribeSequential(context, streamOf(samples), {
-      wordTimestamps: true,
-      temperature: TEMPERATURES,
-      task,
-      language,
-      signal,
-      ...(initialPrompt !== "" && { initialPrompt }),
-    });
+    const sequential = (): Promise<Transcript> =>
+      transcribeSequential(context, streamOf(samples), {
+        ...common,
+        ...(initialPrompt !== "" && { initialPrompt }),
+        ...(scrolled !== "" && { temperature: TEMPERATURES }),
+      });
+    const chunked = (): Promise<Transcript> =>
+      transcribeChunked(context, streamOf(samples), { ...common, returnTimestamps: true });
+    let transcript = await (initialPrompt === "" ? chunked() : sequential());
+    // Greedy decoding has no way out of a repetition.
+    if (initialPrompt === "" && transcript.segments.some(isRepetitive)) transcript = await sequential();
     const heard = transcript.segments.filter(({ noSpeechProb }) => noSpeechProb <= MAX_NO_SPEECH);
     return {
       words: heard.flatMap(({ words = [] }) => words),
@@ -38,6 +55,10 @@ export function bufferTranscriber(
       language: transcript.language,
     };
   };
+}
+
+function isRepetitive({ compressionRatio }: { readonly compressionRatio: number }): boolean {
+  return compressionRatio > MAX_COMPRESSION_RATIO;
 }
 
 function streamOf(samples: Float32Array): AudioStream {

@@ -87,6 +87,51 @@ describe("Utterance", () => {
     expect(calls[0].prompt).toBe("");
   });
 
+  it("says at its end what was heard in all of it, whatever was committed before", async () => {
+    const calls: Heard[] = [];
+    const make = (): Utterance =>
+      new Utterance(
+        async (samples, prompt, language): Promise<Hypothesis> => {
+          const length = samples.length / RATE;
+          calls.push({ seconds: length, prompt, language });
+          // Whoever hears 20 s knows better.
+          const words = heard(0, length).map((word, i) => ({ ...word, word: length >= 20 ? ` W${i}` : ` w${i}` }));
+          return { words, segmentEnds: [], language: length >= 20 ? "de" : "nn" };
+        },
+        0,
+        undefined,
+      );
+    const utterance = make();
+    for (let i = 0; i < 10; i++) {
+      utterance.append(seconds(2));
+      if (i < 9) await utterance.step();
+    }
+    await utterance.finish();
+    expect(calls.at(-1)).toEqual({ seconds: 20, prompt: "", language: undefined });
+    expect(utterance.words.slice(0, 3).map(({ word }) => word)).toEqual([" w0", " w1", " w2"]);
+    expect(utterance.finalWords.map(({ word }) => word)).toEqual(Array.from({ length: 20 }, (_, i) => ` W${i}`));
+    expect(utterance.language).toBe("de");
+  });
+
+  it.each<[length: number, isWhole: boolean]>([
+    [28, true],
+    [30, true],
+    [31, false],
+    [90, false],
+  ])("hears an utterance of %i s again at its end if it fits a window", async (length, isWhole) => {
+    const { calls, make } = perfect(4);
+    const utterance = make(0);
+    for (let i = 0; i < length; i++) {
+      utterance.append(seconds(1));
+      await utterance.step();
+    }
+    expect(Math.max(...calls.map((call) => call.seconds))).toBeLessThanOrEqual(17);
+    await utterance.finish();
+    expect(calls.at(-1)?.seconds === length).toBe(isWhole);
+    expect(utterance.finalWords.map(({ word }) => word.trim())).toEqual(Array.from({ length }, (_, i) => `w${i}`));
+    expect(utterance.words).toEqual(utterance.finalWords);
+  });
+
   it("settles the language with the first committed words", async () => {
     const { calls, make } = perfect(5);
     const utterance = make(0);

@@ -1,22 +1,26 @@
 /**
  * One utterance under way: its audio so far is transcribed again and again, and what two transcriptions agree on is committed.
- * Audio whose text is committed is dropped, so that the buffer stays short.
+ * What is transcribed begins after audio whose text is committed, so that it stays short. At the end, an utterance that fits the
+ * model's window is transcribed as a whole, and that is its text.
  *
- * After ufal/whisper_streaming's `OnlineASRProcessor` (facts ecosystem 6.1), with these differences: the end transcribes the
- * audio that came since the last step, where the original gives the last hypothesis as it is; and a buffer that finds no
- * completed segment to be cut at is cut at the last committed word before it outgrows the model's window.
+ * After ufal/whisper_streaming's `OnlineASRProcessor` (facts ecosystem 6.1), with these differences: the end transcribes all
+ * of the audio, where the original gives the last hypothesis as it is; and a buffer that finds no completed segment to be cut
+ * at is cut at the last committed word before it outgrows the model's window.
  */
 import { SAMPLE_RATE } from "../audio/index.ts";
 import type { Word } from "../transcription/index.ts";
 import { HypothesisBuffer } from "./hypothesis-buffer.ts";
+import { SampleBuffer } from "./sample-buffer.ts";
 
-/** Audio is cut at completed segments once there is more of it than this, in seconds. */
+/** Audio under transcription is cut at completed segments once there is more of it than this, in seconds. */
 const TRIM_SECONDS = 15;
 /**
  * More audio than this is cut anywhere, in seconds: with a step of at most 5 s more it still fits the model's window, which holds
  * 30.
  */
 const MAX_SECONDS = 25;
+/** An utterance of no more than this is transcribed as a whole at its end, in seconds: what the model hears at once. */
+const WHOLE_SECONDS = 30;
 /** Characters of committed text, of audio dropped already, that the model is told. */
 const PROMPT_CHARACTERS = 200;
 
@@ -47,15 +51,22 @@ export class Utterance {
   readonly #transcribe: TranscribeBuffer;
   readonly #hypotheses: HypothesisBuffer;
   readonly #start: number;
-  #samples = new Float32Array(4 * SAMPLE_RATE);
-  #length = 0;
-  /** Seconds at which the buffer begins. */
+  /** All audio of an utterance that may be transcribed as a whole; of a longer one what is still to be transcribed. */
+  readonly #samples = new SampleBuffer(4 * SAMPLE_RATE);
+  #isWhole = true;
+  /** Samples at the start of the buffer whose text is committed. */
+  #settled = 0;
+  /** Seconds at which the audio after those begins. */
   #offset: number;
   /** Samples since the last transcription. */
   #waiting = 0;
   readonly #words: Word[] = [];
+  /** The last hypothesis as it was, in seconds since the session began. */
+  #heard: readonly Word[] = [];
+  /** Whether it was of all the audio, in the language that was asked for or detected in all of it. */
+  #heardWhole = false;
+  readonly #asked: string | undefined;
   #language: string | undefined;
-  #pinned = false;
 
   /**
    * @param start seconds at which its audio begins
@@ -66,8 +77,8 @@ export class Utterance {
     this.#hypotheses = new HypothesisBuffer(start);
     this.#start = start;
     this.#offset = start;
+    this.#asked = language;
     this.#language = language;
-    this.#pinned = language !== undefined;
   }
 
   /** Seconds at which its audio begins. */
@@ -90,6 +101,14 @@ export class Utterance {
     return this.#words;
   }
 
+  /**
+   * After `finish`: what was said. Of an utterance that was transcribed as a whole these are the words of that, otherwise the
+   * committed ones.
+   */
+  get finalWords(): readonly Word[] {
+    return this.#isWhole ? this.#heard : this.#words;
+  }
+
   /** Text after the committed words that may still change. */
   get tentativeText(): string {
     return this.#hypotheses.tentative.map(({ word }) => word).join("");
@@ -102,15 +121,13 @@ export class Utterance {
 
   /** Adds samples; they are copied. */
   append(samples: Float32Array): void {
-    const needed = this.#length + samples.length;
-    if (needed > this.#samples.length) {
-      const larger = new Float32Array(Math.max(needed, 2 * this.#samples.length));
-      larger.set(this.#samples.subarray(0, this.#length));
-      this.#samples = larger;
-    }
-    this.#samples.set(samples, this.#length);
-    this.#length = needed;
+    this.#samples.append(samples);
     this.#waiting += samples.length;
+    this.#heardWhole = false;
+    if (this.#samples.length <= WHOLE_SECONDS * SAMPLE_RATE) return;
+    this.#isWhole = false;
+    this.#samples.drop(this.#settled);
+    this.#settled = 0;
   }
 
   /** Transcribes what there is. @returns words that are committed by that */
@@ -121,31 +138,60 @@ export class Utterance {
     return [...committed, ...this.#trim(segmentEnds)];
   }
 
-  /** Transcribes the rest and commits all of it. @returns words that are committed by that */
+  /** Transcribes the rest, or the whole, and commits all of it. @returns words that are committed by that */
   async finish(): Promise<readonly Word[]> {
     const committed: Word[] = [];
-    if (this.#waiting > 0) {
-      await this.#hear();
-      committed.push(...this.#hypotheses.flush());
+    const isNew = this.#isWhole ? this.#samples.length > 0 && !this.#heardWhole : this.#waiting > 0;
+    if (isNew) {
+      if (this.#isWhole) await this.#hearWhole();
+      else await this.#hear();
+      if (!this.#isContinued) committed.push(...this.#hypotheses.flush());
     }
-    committed.push(...this.#hypotheses.complete());
+    if (this.#isContinued) committed.push(...this.#hypotheses.append(this.#heard.slice(this.#words.length)));
+    else committed.push(...this.#hypotheses.complete());
     this.#words.push(...committed);
     return committed;
   }
 
+  /** Samples that are not settled. */
+  get #length(): number {
+    return this.#samples.length - this.#settled;
+  }
+
+  /** Whether the utterance, heard as a whole, begins with what is committed. */
+  get #isContinued(): boolean {
+    return this.#isWhole && this.#words.every(({ word }, i) => word === this.#heard[i]?.word);
+  }
+
   async #hear(): Promise<Hypothesis> {
-    const samples = this.#samples.slice(0, this.#length);
-    this.#waiting = 0;
-    const hypothesis = await this.#transcribe(samples, this.#prompt(), this.#pinned ? this.#language : undefined);
-    const offset = this.#offset;
-    this.#language = hypothesis.language;
-    this.#hypotheses.insert(
-      hypothesis.words.map((word) => ({ ...word, start: word.start + offset, end: word.end + offset })),
-    );
+    // Once words are committed their language is settled.
+    const language = this.#words.length > 0 ? this.#language : this.#asked;
+    const samples = this.#samples.from(this.#settled);
+    const hypothesis = await this.#take(samples, this.#offset, this.#prompt(), language);
+    this.#heardWhole = this.#offset === this.#start && language === this.#asked;
     return hypothesis;
   }
 
-  /** The last characters of the words whose audio is dropped, in whole words. */
+  async #hearWhole(): Promise<void> {
+    await this.#take(this.#samples.from(0), this.#start, "", this.#asked);
+    this.#heardWhole = true;
+  }
+
+  async #take(
+    samples: Float32Array,
+    offset: number,
+    prompt: string,
+    language: string | undefined,
+  ): Promise<Hypothesis> {
+    this.#waiting = 0;
+    const hypothesis = await this.#transcribe(samples, prompt, language);
+    this.#language = hypothesis.language;
+    this.#heard = hypothesis.words.map((word) => ({ ...word, start: word.start + offset, end: word.end + offset }));
+    this.#hypotheses.insert(this.#heard);
+    return hypothesis;
+  }
+
+  /** The last characters of the words whose audio is settled, in whole words. */
   #prompt(): string {
     let last = Math.max(0, this.#words.length - 1);
     while (last > 0 && this.#words[last - 1].end > this.#offset) last--;
@@ -154,21 +200,19 @@ export class Utterance {
     return prompt;
   }
 
-  /** Drops audio whose text is committed, if there is much of it. @returns words that had to be committed for that */
+  /** Settles audio whose text is committed, if there is much of it. @returns words that had to be committed for that */
   #trim(segmentEnds: readonly number[]): readonly Word[] {
-    // Once words are committed their language is settled.
-    if (this.#words.length > 0) this.#pinned = true;
     if (!this.#exceeds(TRIM_SECONDS)) return [];
     const spoken = this.#words.length === 0 ? this.#start : this.#hypotheses.committedEnd;
     // The last segment may be unfinished.
     const completed = segmentEnds.slice(0, -1).map((end) => this.#offset + end);
-    this.#cut(completed.findLast((end) => end <= spoken) ?? this.#offset);
-    if (this.#exceeds(MAX_SECONDS)) this.#cut(spoken);
+    this.#settle(completed.findLast((end) => end <= spoken) ?? this.#offset);
+    if (this.#exceeds(MAX_SECONDS)) this.#settle(spoken);
     if (!this.#exceeds(MAX_SECONDS)) return [];
     // Nothing was agreed on in all this time: better the last hypothesis than none.
     const rest = this.#hypotheses.complete();
     this.#words.push(...rest);
-    this.#cut(Math.max(this.#hypotheses.committedEnd, this.end - TRIM_SECONDS));
+    this.#settle(Math.max(this.#hypotheses.committedEnd, this.end - TRIM_SECONDS));
     return rest;
   }
 
@@ -176,12 +220,12 @@ export class Utterance {
     return this.#length > seconds * SAMPLE_RATE;
   }
 
-  #cut(time: number): void {
+  #settle(time: number): void {
     const count = Math.min(this.#length, Math.round((time - this.#offset) * SAMPLE_RATE));
     if (count <= 0) return;
-    this.#samples.copyWithin(0, count, this.#length);
-    this.#length -= count;
     this.#offset += count / SAMPLE_RATE;
+    if (this.#isWhole) this.#settled += count;
+    else this.#samples.drop(count);
     this.#waiting = Math.min(this.#waiting, this.#length);
     this.#hypotheses.forget(this.#offset);
   }

@@ -26,7 +26,11 @@ export interface ParameterSource {
   readonly fingerprint: string;
   /** @throws {Error} if there is no parameter of this name: a defect of the caller, since the source has been checked */
   stored(name: string): StoredParameter;
-  /** Reads one parameter as float32, [..dims] row-major: a new array. */
+  /**
+   * Reads one parameter as float32, [..dims] row-major: a new array.
+   *
+   * @throws {CheckpointError} for a number that is not finite
+   */
   read(name: string): Promise<Float32Array>;
 }
 

@@ -4,6 +4,7 @@
  */
 
 import type { Transcript, Word } from "../transcription/index.ts";
+import { assertTimes } from "./assert-times.ts";
 import { segmentTimes } from "./cues.ts";
 import { toCentiseconds } from "./format-timestamp.ts";
 import { strip } from "./python-space.ts";
@@ -33,11 +34,12 @@ Format: Layer, Start, End, Style, Name, MarginL, MarginR, MarginV, Effect, Text
  * lasts (`{\k40}`, in hundredths of a second), pauses too. Speakers, where known, are the names of the lines.
  *
  * @param options `highlightWords` is without effect: words always light up
- * @throws {OptionError} for options that cannot be
+ * @throws {OptionError} for options that cannot be, and a transcript without times
  * @throws {RangeError} if a time is negative or not finite
  */
 export function toAss(transcript: Transcript, options: SubtitleOptions = {}): string {
-  assertSubtitleOptions(options);
+  assertSubtitleOptions(options, transcript);
+  assertTimes(transcript, "ass", options);
   const { segments, duration } = transcript;
   let out = HEADER;
   if (segments[0]?.words === undefined) {

@@ -7,7 +7,7 @@ import type { Segment, Transcript, Word } from "../transcription/index.ts";
 import { toMilliseconds } from "./format-timestamp.ts";
 import { PYTHON_SPACE, strip } from "./python-space.ts";
 import { shapeWords } from "./shape-words.ts";
-import { assertSubtitleOptions, type SubtitleOptions } from "./subtitle-options.ts";
+import type { SubtitleOptions } from "./subtitle-options.ts";
 
 /** Text between two times, in seconds, `0 <= start <= end`. */
 export interface Cue {
@@ -48,10 +48,9 @@ export function segmentTimes(
  * (facts 2.6.2) and where it hides in a longer arrow (`--->`), lines that are blank inside a text, which would end the cue,
  * are left out, and no cue fills the gap before a word that starts before the last one ends.
  *
- * @throws {OptionError} for options that cannot be
+ * @param options checked before
  */
 export function* cues(transcript: Transcript, options: SubtitleOptions = {}): Generator<Cue> {
-  assertSubtitleOptions(options);
   const { segments, duration } = transcript;
   if (segments[0]?.words === undefined) {
     for (const segment of segments) yield { ...segmentTimes(segment, duration), parts: plain(strip(segment.text)) };

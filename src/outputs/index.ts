@@ -19,3 +19,4 @@ export {
   type WriteOptions,
   writeTranscript,
 } from "./write-transcript.ts";
+export { segmentObject, transcriptObject } from "./transcript-object.ts";

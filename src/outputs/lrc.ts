@@ -1,6 +1,7 @@
 /** Lyrics, as music players show them along with a song. */
 
 import type { Transcript } from "../transcription/index.ts";
+import { assertTimes } from "./assert-times.ts";
 import { toCentiseconds } from "./format-timestamp.ts";
 
 /**
@@ -9,10 +10,12 @@ import { toCentiseconds } from "./format-timestamp.ts";
  *
  * whisper-cli names itself in the first line, and leaves line ends in a text, which would make lines without a time.
  *
+ * @throws {OptionError} for a transcript without times
  * @throws {RangeError} if a time is negative or not finite
  * @see whisper.cpp examples/cli/cli.cpp `output_lrc` (facts 4b.4)
  */
 export function toLrc(transcript: Transcript): string {
+  assertTimes(transcript, "lrc", null);
   const pad = (value: number): string => String(value).padStart(2, "0");
   let out = "[by:sotto]\n";
   for (const { start, text } of transcript.segments) {

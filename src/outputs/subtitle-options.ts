@@ -1,7 +1,9 @@
 /** How the words of a transcript become subtitles: openai/whisper's options, which need word times. */
-import { OptionError, quote } from "../errors.ts";
+import { OptionError } from "../errors.ts";
+import { assertOption, flag, whole, type OptionKind } from "../options/index.ts";
+import type { Transcript } from "../transcription/index.ts";
 
-/** Without effect on a transcript without words. */
+/** They need a transcript with words. */
 export interface SubtitleOptions {
   /**
    * Most characters of a line. A word longer than that has a line of its own. Alone it breaks the lines of a segment, which
@@ -9,27 +11,48 @@ export interface SubtitleOptions {
    */
   readonly maxLineWidth?: number | undefined;
   /**
-   * Most lines of a subtitle. With `maxLineWidth` subtitles flow across segments, and end early at a pause of more than 3 s
-   * between the starts of two words; without it every segment stays a subtitle.
+   * Most lines of a subtitle; needs `maxLineWidth`. With both, subtitles flow across segments, and end early at a pause of more than
+   * 3 s between the starts of two words.
    */
   readonly maxLineCount?: number | undefined;
-  /** Most words of a subtitle; without effect where both of the others are given. */
+  /** Most words of a subtitle; not together with both of the others. */
   readonly maxWordsPerLine?: number | undefined;
   /** One cue a word, in which the word is underlined. Default false. */
   readonly highlightWords?: boolean | undefined;
 }
 
-const LIMITS = ["maxLineWidth", "maxLineCount", "maxWordsPerLine"] as const;
+/** The values that each option takes. */
+export const SUBTITLE_OPTIONS = {
+  maxLineWidth: whole(1),
+  maxLineCount: whole(1),
+  maxWordsPerLine: whole(1),
+  highlightWords: flag,
+} as const satisfies Readonly<Record<keyof SubtitleOptions, OptionKind>>;
 
-/** @throws {OptionError} for a limit that is not a whole number from 1 on */
-export function assertSubtitleOptions(options: SubtitleOptions): void {
-  for (const name of LIMITS) {
-    const value: unknown = options[name];
-    if (value !== undefined && !(Number.isInteger(value) && (value as number) >= 1)) {
-      throw new OptionError(
-        name,
-        `Cannot write subtitles: ${name} is ${quote(value)}, expected a whole number from 1 on`,
-      );
-    }
+/**
+ * Asserts that subtitles can be shaped as asked.
+ *
+ * openai/whisper's command line says of the same that it needs words, or has no effect (facts 2.1.2); its library is silent.
+ *
+ * @throws {OptionError} for a value that is none of the option's; for options that would have no effect: without words in the
+ * transcript, or on each other
+ */
+export function assertSubtitleOptions(options: SubtitleOptions, { segments }: Pick<Transcript, "segments">): void {
+  const names = Object.keys(SUBTITLE_OPTIONS) as (keyof SubtitleOptions)[];
+  for (const name of names) assertOption(name, options[name], SUBTITLE_OPTIONS[name]);
+  const { maxLineWidth, maxLineCount, maxWordsPerLine } = options;
+  if (maxLineCount !== undefined && maxLineWidth === undefined) {
+    throw new OptionError("maxLineCount", "Cannot use maxLineCount without maxLineWidth: lines would never be full");
+  }
+  if (maxWordsPerLine !== undefined && maxLineCount !== undefined) {
+    throw new OptionError("maxWordsPerLine", "Cannot use maxWordsPerLine together with maxLineWidth and maxLineCount", {
+      hint: "leave out maxWordsPerLine, or maxLineCount",
+    });
+  }
+  const asked = names.find((name) => options[name] !== undefined && options[name] !== false);
+  if (asked !== undefined && segments.length > 0 && segments.every(({ words }) => words === undefined)) {
+    throw new OptionError(asked, `Cannot use ${asked}: the transcript has no words with times`, {
+      hint: "transcribe it with wordTimestamps",
+    });
   }
 }

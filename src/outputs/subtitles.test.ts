@@ -54,7 +54,6 @@ describe("subtitles of words", () => {
     const near = transcript([worded([" a", 0, 1], [" b", 1, 2]), worded([" c", 2, 3])]);
     expect(cues(toVtt(near, { maxLineWidth: 20, maxLineCount: 2 }))).toEqual(["0.000-3.000 a b c"]);
     expect(cues(toVtt(near, { maxLineWidth: 20 }))).toHaveLength(2);
-    expect(cues(toVtt(near, { maxLineCount: 2 }))).toHaveLength(2);
   });
 
   it("are drawn with line breaks outside the underlined word", () => {
@@ -81,9 +80,26 @@ describe("subtitles of words", () => {
     ]);
   });
 
-  it("have no effect on a transcript without words", () => {
+  it.each<[option: string, options: SubtitleOptions]>([
+    ["maxLineWidth", { maxLineWidth: 5 }],
+    ["maxWordsPerLine", { maxWordsPerLine: 2 }],
+    ["highlightWords", { highlightWords: true }],
+  ])("are refused of a transcript without words: %s", (option, options) => {
     const plain = transcript([segment(0, 2, " Hello there, my friend.")]);
-    expect(toSrt(plain, { maxLineWidth: 5, highlightWords: true })).toBe(toSrt(plain));
+    for (const write of [toSrt, toVtt, toAss]) {
+      expect(() => write(plain, options)).toThrow(
+        `Cannot use ${option}: the transcript has no words with times\nHint: transcribe it with wordTimestamps`,
+      );
+      expect(write(plain, { highlightWords: false })).toBe(write(plain));
+      expect(write(transcript([]), options)).toBe(write(transcript([])));
+    }
+  });
+
+  it("are refused where they have no effect on each other", () => {
+    expect(() => toSrt(HELLO, { maxLineCount: 2 })).toThrow("Cannot use maxLineCount without maxLineWidth");
+    expect(() => toSrt(HELLO, { maxLineWidth: 9, maxLineCount: 2, maxWordsPerLine: 3 })).toThrow(
+      "Cannot use maxWordsPerLine together with maxLineWidth and maxLineCount",
+    );
   });
 
   it.each([
@@ -92,6 +108,7 @@ describe("subtitles of words", () => {
     { maxWordsPerLine: 1.5 },
     { maxLineWidth: NaN },
     { maxLineWidth: "20" as unknown as number },
+    { highlightWords: "yes" as unknown as boolean },
     { lineWidth: 20 } as SubtitleOptions,
   ])("refuse %j", (options) => {
     for (const format of ["srt", "vtt", "ass", "txt"] as const) {
@@ -101,7 +118,11 @@ describe("subtitles of words", () => {
 
   it("say every word once, in order, in cues that parse back", () => {
     const limit = fc.option(fc.integer({ min: 1, max: 12 }), { nil: undefined });
-    const options = fc.record({ maxLineWidth: limit, maxLineCount: limit, maxWordsPerLine: limit });
+    const options = fc
+      .record({ maxLineWidth: limit, maxLineCount: limit, maxWordsPerLine: limit })
+      .filter(({ maxLineWidth, maxLineCount, maxWordsPerLine }) =>
+        maxLineCount === undefined ? true : maxLineWidth !== undefined && maxWordsPerLine === undefined,
+      );
     const word = fc.tuple(
       fc.string({ unit: fc.constantFrom("a", "b", " ", "\n", "-", ">", "<", "&", "é", "😀"), maxLength: 6 }),
       fc.integer({ min: 0, max: 500 }),

@@ -1,6 +1,7 @@
 /** The formats by name. */
 
-import { assertKnownOptions, assertOneOf } from "../errors.ts";
+import { assertOneOf } from "../errors.ts";
+import { assertOptions, record } from "../options/index.ts";
 import type { Transcript } from "../transcription/index.ts";
 import { toAss } from "./ass.ts";
 import { toCsv } from "./csv.ts";
@@ -8,7 +9,7 @@ import { toJsonFull, type RunDetails } from "./json-full.ts";
 import { toJson } from "./json.ts";
 import { toLrc } from "./lrc.ts";
 import { toSrt } from "./srt.ts";
-import { assertSubtitleOptions, type SubtitleOptions } from "./subtitle-options.ts";
+import { SUBTITLE_OPTIONS, type SubtitleOptions } from "./subtitle-options.ts";
 import { toTsv } from "./tsv.ts";
 import { toTxt } from "./txt.ts";
 import { toVtt } from "./vtt.ts";
@@ -40,7 +41,7 @@ const WRITERS: Readonly<Record<OutputFormat, (transcript: Transcript, options: W
   ass: toAss,
 };
 
-const OPTIONS = ["maxLineWidth", "maxLineCount", "maxWordsPerLine", "highlightWords", "details"] as const;
+const OPTIONS = { ...SUBTITLE_OPTIONS, details: record };
 
 /** Extension of a format's files, without its dot: the name, but "full.json" for json-full, so as not to meet json's. */
 export function formatExtension(format: OutputFormat): string {
@@ -50,13 +51,13 @@ export function formatExtension(format: OutputFormat): string {
 /**
  * The contents of a file in the given format, to be stored as UTF-8.
  *
- * @param options how subtitles are shaped; they need a transcript with words
- * @throws {OptionError} if there is no such format or option, the message lists those there are; or an option cannot be
+ * @param options how subtitles are shaped, for the formats that have them; they need a transcript with words
+ * @throws {OptionError} if there is no such format or option, the message lists those there are; if an option cannot be; if the
+ * format has times (all but txt, json and json-full) and the transcript has none
  * @throws {RangeError} if a time of the transcript is negative or not finite
  */
 export function writeTranscript(transcript: Transcript, format: OutputFormat, options: WriteOptions = {}): string {
   assertOneOf("output format", format, OUTPUT_FORMATS);
-  assertKnownOptions("writeTranscript", options, OPTIONS);
-  assertSubtitleOptions(options);
+  assertOptions("writeTranscript", options, OPTIONS);
   return WRITERS[format](transcript, options);
 }

@@ -24,6 +24,17 @@ export function assertDevice(device: unknown): asserts device is Device {
   assertOneOf("device", device, DEVICES);
 }
 
+/**
+ * The kind of device that a choice stands for: the GPU only where it is named.
+ *
+ * @throws {OptionError} unless the device exists
+ */
+export function deviceKind(device: Device): "cpu" | "cuda" | "reference" {
+  assertDevice(device);
+  if (gpuOf(device) !== null) return "cuda";
+  return device === "reference" ? "reference" : "cpu";
+}
+
 /** Numbers that a model computes with. */
 export const DTYPES = ["auto", "float32", "float16", "bfloat16", "int8"] as const;
 export type DTypeOption = (typeof DTYPES)[number];
@@ -35,5 +46,13 @@ export type DTypeOption = (typeof DTYPES)[number];
 export const ALGORITHMS = ["chunked", "sequential"] as const;
 export type Algorithm = (typeof ALGORITHMS)[number];
 
-/** The bundled model, for trying sotto: it is in the package, so nothing is downloaded. */
+/** The bundled model: it is in the package, so nothing is downloaded. It knows synthetic speech only, and is never a default. */
 export const BUNDLED_MODEL = "nano";
+
+/**
+ * The model that is used where none is named. Both understand people in 99 languages: `base` keeps up with speech on two cores,
+ * and `turbo`, eleven times its size, on a GPU.
+ */
+export function defaultModel(device: Device = "auto"): "base" | "turbo" {
+  return deviceKind(device) === "cuda" ? "turbo" : "base";
+}

@@ -2,6 +2,7 @@ export {
   ALGORITHMS,
   BUNDLED_MODEL,
   assertDevice,
+  defaultModel,
   DEVICES,
   DTYPES,
   type Algorithm,
@@ -10,13 +11,16 @@ export {
 } from "./choices.ts";
 export { loadCheckpoint, loadTokenizer, openEngine, type EngineOptions, type LoadOptions } from "./load.ts";
 export { WhisperForConditionalGeneration, type GenerateOptions, type GenerateOutput } from "./model.ts";
+export { WhisperPipeline, type PipelineOptions, type TranscribedInput } from "./pipeline.ts";
+export type {
+  ChunkedTranscribeOptions,
+  SequentialTranscribeOptions,
+  TranscribeManyOptions,
+  TranscribeOptions,
+} from "./transcribe-options.ts";
 export {
-  WhisperPipeline,
-  type ChunkedTranscribeOptions,
-  type PipelineOptions,
-  type SequentialTranscribeOptions,
-  type TranscribedInput,
-  type TranscribeManyOptions,
-  type TranscribeOptions,
-} from "./pipeline.ts";
-export { WhisperProcessor, type BatchDecodeOptions, type ProcessorOptions } from "./processor.ts";
+  WhisperProcessor,
+  type BatchDecodeOptions,
+  type LoadProcessorOptions,
+  type ProcessorOptions,
+} from "./processor.ts";

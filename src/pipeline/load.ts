@@ -5,12 +5,22 @@ import {
   createCudaEngine,
   createReferenceEngine,
   fastestDType,
+  THREAD_OPTIONS,
+  usesNativeKernels,
   type Engine,
 } from "../engine/index.ts";
-import { assertOneOf, OptionError } from "../errors.ts";
-import { resolveModel, type HubOptions } from "../hub/index.ts";
+import { OptionError, quote } from "../errors.ts";
+import { HUB_OPTIONS, resolveModel, unusedHubOptions, type HubOptions } from "../hub/index.ts";
+import {
+  assertOption,
+  assertOptions,
+  nonEmptyText,
+  oneOf,
+  type OptionKind,
+  type OptionTable,
+} from "../options/index.ts";
 import { Tokenizer } from "../tokenizer/index.ts";
-import { assertDevice, DTYPES, gpuOf, type Device, type DTypeOption } from "./choices.ts";
+import { DEVICES, deviceKind, DTYPES, gpuOf, type Device, type DTypeOption } from "./choices.ts";
 
 export interface EngineOptions {
   /** Default "auto": the processor. "cuda" is an NVIDIA GPU, "cuda:1" the second. "reference" is slow and for tests. */
@@ -20,30 +30,59 @@ export interface EngineOptions {
    * knows float32 and int8, a GPU float32, float16 and bfloat16.
    */
   readonly dtype?: DTypeOption | undefined;
-  /** Cores to use; default all. */
+  /** Cores to use; default all. For the CPU alone. */
   readonly threads?: number | undefined;
-  /** Worker threads that windows are spread over; default one a core. */
+  /** Worker threads that windows are spread over; default one a core. For the CPU alone, where onnxruntime computes. */
   readonly workers?: number | undefined;
 }
 
 export interface LoadOptions extends HubOptions, EngineOptions {}
 
-/** Names of all options of `fromPretrained`, for whoever has to refuse others. */
-export const LOAD_OPTIONS: readonly (keyof LoadOptions)[] = [
-  "device",
-  "dtype",
-  "threads",
-  "workers",
-  "cacheDir",
-  "token",
-  "endpoint",
-  "revision",
-  "offline",
-  "forceDownload",
-  "signal",
-  "onProgress",
-  "timeoutMs",
-];
+/** The values of `device`. */
+export const DEVICE: OptionKind = {
+  wanted: `one of ${DEVICES.join(", ")}`,
+  accepts: (value) => typeof value === "string" && (DEVICES.some((name) => name === value) || gpuOf(value) !== null),
+};
+
+const ENGINE_OPTIONS = {
+  device: DEVICE,
+  dtype: oneOf(DTYPES),
+  ...THREAD_OPTIONS,
+} as const satisfies Readonly<Record<keyof EngineOptions, OptionKind>>;
+
+/** All options of `fromPretrained`, and the values that each takes. */
+export const LOAD_OPTIONS = {
+  ...ENGINE_OPTIONS,
+  ...HUB_OPTIONS,
+} as const satisfies Readonly<Record<keyof LoadOptions, OptionKind>>;
+
+/**
+ * Checks what `fromPretrained` is given, before anything is downloaded.
+ *
+ * @param model undefined: the default
+ * @param more options that a class has besides
+ * @throws {OptionError} for names and values that do not exist, and options that do not go together
+ */
+export function assertLoadable(model: unknown, options: unknown, more: OptionTable = {}): void {
+  if (model !== undefined) assertOption("model", model, nonEmptyText);
+  assertOptions("fromPretrained", options, { ...LOAD_OPTIONS, ...more });
+  resolveEngineOptions(options as LoadOptions);
+}
+
+/** What was asked for and has no effect, on this model or this machine. */
+export async function loadWarnings(
+  model: string,
+  { device: _device, dtype: _dtype, threads: _threads, workers, ...hub }: LoadOptions,
+  engine: Engine,
+): Promise<readonly string[]> {
+  const isNative = engine.device === "cpu" && usesNativeKernels(engine.dtype === "int8" ? "int8" : "float32");
+  return [
+    ...(workers !== undefined && isNative
+      ? ['"workers" has no effect: the native kernels of this machine spread every window over all threads']
+      : []),
+    ...(await unusedHubOptions(model, hub)),
+  ];
+}
 
 /**
  * Finds or downloads a checkpoint and opens it.
@@ -78,19 +117,23 @@ export async function loadTokenizer(
 /**
  * Checks the options of an engine: call it before anything is downloaded.
  *
- * @throws {OptionError} for a device or dtype that does not exist, or does not go with the other
+ * @throws {OptionError} for a device or dtype that does not exist, or does not go with the other; for threads or workers of a device
+ * that has none
  */
 export function resolveEngineOptions(options: EngineOptions): ResolvedEngineOptions {
   const { device = "auto", dtype = "auto" } = options;
-  assertDevice(device);
-  assertOneOf("dtype", dtype, DTYPES);
-  const gpu = gpuOf(device);
-  const resolved = gpu !== null ? "cuda" : device === "reference" ? "reference" : "cpu";
+  for (const [name, kind] of Object.entries(ENGINE_OPTIONS))
+    assertOption(name, options[name as keyof EngineOptions], kind);
+  const resolved = deviceKind(device);
   const known: readonly DTypeOption[] = DEVICE_DTYPES[resolved];
   if (dtype !== "auto" && !known.includes(dtype)) {
     throw new OptionError("dtype", `Device "${device}" computes in ${known.join(", ")}, not in ${dtype}`);
   }
-  return { device: resolved, gpu: gpu ?? 0, dtype } as ResolvedEngineOptions;
+  for (const name of ["threads", "workers"] as const) {
+    if (resolved === "cpu" || options[name] === undefined) continue;
+    throw new OptionError(name, `Cannot use ${name} with device ${quote(device)}: only the CPU engine has threads`);
+  }
+  return { device: resolved, gpu: gpuOf(device) ?? 0, dtype } as ResolvedEngineOptions;
 }
 
 /** What each device computes with. */

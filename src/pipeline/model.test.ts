@@ -44,7 +44,36 @@ describe("WhisperProcessor", () => {
   });
 });
 
+describe("WhisperProcessor refuses", () => {
+  it("samplingRate where the audio says its own", async () => {
+    await expect(processor(samplePath("en-short.wav"), { samplingRate: 16000 })).rejects.toThrow(
+      "Cannot use samplingRate of audio that is not bare samples",
+    );
+  });
+  it.each([{ skipSpecialToken: true }, { skipSpecialTokens: "yes" }, { decodeWithTimestamps: 1 }])("%j", (options) => {
+    expect(() => processor.batchDecode([[1]], options as object)).toThrow(OptionError);
+  });
+  it("options of loading that do not exist", async () => {
+    for (const options of [{ cache_dir: "x" }, { offline: "yes" }]) {
+      await expect(WhisperProcessor.fromPretrained("nano", options as object)).rejects.toThrow(OptionError);
+    }
+  });
+});
+
 describe("WhisperForConditionalGeneration.generate()", () => {
+  it("takes options under Hugging Face's names, and warns of those without effect", async () => {
+    const { inputFeatures } = await processor(samplePath("en-short.wav"));
+    const given = await model.generate(inputFeatures, { maxNewTokens: 4, numBeams: 2, seed: 1 });
+    const { warnings, ...same } = await model.generate(inputFeatures, { sampleLength: 4, beamSize: 2 });
+    expect(given).toEqual({ ...same, warnings: [expect.stringMatching(/^"seed" has no effect/)] });
+    expect(warnings).toEqual([]);
+    await expect(model.generate(inputFeatures, { sampleLen: 4, maxNewTokens: 4 })).rejects.toThrow("two names of one");
+    const typo = model.generate(inputFeatures, { sampleLenght: 4 } as GenerateOptions);
+    await expect(typo).rejects.toThrow(/sampleLength(?!.*\bsampleLength\b)[^]*Hint: did you mean sampleLength/);
+    const faulty = { returnTimestamps: "word" } as unknown as GenerateOptions;
+    await expect(model.generate(inputFeatures, faulty)).rejects.toThrow("expected true or false");
+  });
+
   it("gives with batchDecode() what the pipeline gives", async () => {
     const { inputFeatures } = await processor(samplePath("en-short.wav"));
     const { sequences, languages } = await model.generate(inputFeatures);

@@ -3,46 +3,58 @@ import type { Checkpoint } from "../checkpoint/index.ts";
 import {
   assertSearch,
   decode,
+  DECODING_OPTIONS,
+  decodingWarnings,
   detectLanguage,
   resolveDecoding,
   SEARCH_OPTIONS,
+  unusedSearchOptions,
   type DecodingOptions,
   type LanguageDetection,
   type SearchOptions,
 } from "../decoding/index.ts";
 import type { AudioState, Engine } from "../engine/index.ts";
-import { assertKnownOptions } from "../errors.ts";
+import {
+  assertOption,
+  assertOptionNames,
+  flag,
+  withoutAliases,
+  type Aliased,
+  type OptionKind,
+  type OptionTable,
+} from "../options/index.ts";
 import type { ModelDimensions } from "../model/index.ts";
 import type { Tensor } from "../tensor/index.ts";
 import type { Tokenizer } from "../tokenizer/index.ts";
-import {
-  LOAD_OPTIONS,
-  loadCheckpoint,
-  loadTokenizer,
-  openEngine,
-  resolveEngineOptions,
-  type LoadOptions,
-} from "./load.ts";
+import { defaultModel } from "./choices.ts";
+import { assertLoadable, loadCheckpoint, loadTokenizer, loadWarnings, openEngine, type LoadOptions } from "./load.ts";
+import { ALIASES } from "./transcribe-options.ts";
+
+type Generation = Omit<DecodingOptions, "withoutTimestamps"> & Omit<SearchOptions, keyof DecodingOptions>;
 
 /** Greedy unless `beamSize`, or `temperature` with `bestOf`, asks for another search. */
-export interface GenerateOptions
-  extends Omit<DecodingOptions, "withoutTimestamps">, Omit<SearchOptions, keyof DecodingOptions> {
+export interface GenerateOptions extends Generation, Aliased<Generation, typeof ALIASES> {
   /** Default false. */
-  readonly returnTimestamps?: boolean;
+  readonly returnTimestamps?: boolean | undefined;
 }
 
-const GENERATE_OPTIONS = [
-  "task",
-  "language",
-  "maxLength",
-  "sampleLength",
-  "suppressTokens",
-  "suppressNumerals",
-  "suppressBlank",
-  "maxInitialTimestamp",
-  "returnTimestamps",
-  ...SEARCH_OPTIONS,
-] as const satisfies readonly (keyof GenerateOptions)[];
+const { withoutTimestamps: _, ...DECODING } = DECODING_OPTIONS;
+const GENERATE_OPTIONS = { ...DECODING, ...SEARCH_OPTIONS, returnTimestamps: flag } as const satisfies Readonly<
+  Record<keyof Generation | "returnTimestamps", OptionKind>
+>;
+
+/** Other names of these options. */
+const GENERATE_ALIASES = Object.fromEntries(
+  Object.entries(ALIASES).filter(([, name]) => Object.hasOwn(GENERATE_OPTIONS, name)),
+);
+
+/** @throws {OptionError} for names and values that do not exist, and an option under two names */
+function resolveGenerate(asked: GenerateOptions): Generation & Pick<GenerateOptions, "returnTimestamps"> {
+  assertOptionNames("generate", asked, [...Object.keys(GENERATE_OPTIONS), ...Object.keys(GENERATE_ALIASES)]);
+  const kinds: OptionTable = GENERATE_OPTIONS;
+  for (const [name, value] of Object.entries(asked)) assertOption(name, value, kinds[GENERATE_ALIASES[name] ?? name]);
+  return withoutAliases(asked, GENERATE_ALIASES);
+}
 
 export interface GenerateOutput {
   /** One a row: prompt, generated tokens, and endoftext if the model ended the text. Not padded. */
@@ -53,6 +65,8 @@ export interface GenerateOutput {
   readonly avgLogprobs: number[];
   /** Probability that each row's window holds no speech. */
   readonly noSpeechProbs: number[];
+  /** Options without effect. */
+  readonly warnings: string[];
 }
 
 export class WhisperForConditionalGeneration {
@@ -60,7 +74,13 @@ export class WhisperForConditionalGeneration {
   readonly #checkpoint: Checkpoint;
   readonly #tokenizer: Tokenizer;
 
-  private constructor(checkpoint: Checkpoint, tokenizer: Tokenizer, engine: Engine) {
+  private constructor(
+    checkpoint: Checkpoint,
+    tokenizer: Tokenizer,
+    engine: Engine,
+    /** Options of loading that have no effect. */
+    readonly warnings: readonly string[],
+  ) {
     this.#checkpoint = checkpoint;
     this.#tokenizer = tokenizer;
     this.engine = engine;
@@ -69,18 +89,24 @@ export class WhisperForConditionalGeneration {
   /**
    * Loads a checkpoint onto a device.
    *
-   * @param model a name ("tiny" ... "turbo", "nano"), a hub id, or a folder
+   * @param model a name ("tiny" ... "turbo", "nano"), a hub id, or a folder; default: "base" on a CPU, "turbo" on a GPU
    * @throws {OptionError} for unknown options and values, before anything is loaded
    * @throws {HubError} if the model cannot be had
    * @throws {CheckpointError} if it is damaged, or no Whisper checkpoint
    * @throws {EngineUnavailableError} if the device cannot be used
    */
-  static async fromPretrained(model: string, options: LoadOptions = {}): Promise<WhisperForConditionalGeneration> {
-    assertKnownOptions("fromPretrained", options, LOAD_OPTIONS);
-    resolveEngineOptions(options);
-    const checkpoint = await loadCheckpoint(model, options);
+  static async fromPretrained(model?: string, options: LoadOptions = {}): Promise<WhisperForConditionalGeneration> {
+    assertLoadable(model, options);
+    const name = model ?? defaultModel(options.device);
+    const checkpoint = await loadCheckpoint(name, options);
     const tokenizer = await loadTokenizer(checkpoint);
-    return new WhisperForConditionalGeneration(checkpoint, tokenizer, await openEngine(checkpoint, options));
+    const engine = await openEngine(checkpoint, options);
+    return new WhisperForConditionalGeneration(
+      checkpoint,
+      tokenizer,
+      engine,
+      await loadWarnings(name, options, engine),
+    );
   }
 
   get dimensions(): ModelDimensions {
@@ -96,8 +122,7 @@ export class WhisperForConditionalGeneration {
    * @throws {ShapeError} for features of other dims
    */
   async generate(inputFeatures: Tensor, options: GenerateOptions = {}): Promise<GenerateOutput> {
-    assertKnownOptions("generate", options, GENERATE_OPTIONS);
-    const { returnTimestamps = false, ...rest } = options;
+    const { returnTimestamps = false, ...rest } = resolveGenerate(options);
     const decoding = { ...rest, withoutTimestamps: !returnTimestamps };
     const { generation } = this.#checkpoint;
     const { nTextCtx } = this.dimensions;
@@ -115,6 +140,10 @@ export class WhisperForConditionalGeneration {
         languages: rows.map(({ language }) => language),
         avgLogprobs: rows.map(({ avgLogprob }) => avgLogprob),
         noSpeechProbs: rows.map(({ noSpeechProb }) => noSpeechProb),
+        warnings: [
+          ...decodingWarnings(decoding, resolved, this.dimensions),
+          ...unusedSearchOptions(decoding, [decoding], nTextCtx),
+        ],
       };
     });
   }

@@ -1,10 +1,15 @@
 import { readFileSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { ownWarnings } from "../../test/helpers/own-warnings.ts";
 import { referenceText, SAMPLES, samplePath } from "../../test/helpers/samples.ts";
 import { loadAudio } from "../audio/index.ts";
+import { usesNativeKernels } from "../engine/index.ts";
 import { InputError, OptionError } from "../errors.ts";
+import { writeTranscript } from "../outputs/index.ts";
 import type { Progress, Segment, Transcript } from "../transcription/index.ts";
-import { WhisperPipeline, type TranscribedInput, type TranscribeOptions } from "./pipeline.ts";
+import { WhisperForConditionalGeneration } from "./model.ts";
+import { WhisperPipeline, type TranscribedInput } from "./pipeline.ts";
+import type { TranscribeOptions } from "./transcribe-options.ts";
 
 let pipeline: WhisperPipeline;
 beforeAll(async () => {
@@ -18,7 +23,7 @@ describe("WhisperPipeline.transcribe()", () => {
   it("gives the text of the bundled sample", async () => {
     const transcript = await pipeline.transcribe(short);
     expect(transcript.text.trim()).toBe(referenceText("en-short.wav"));
-    expect(transcript).toMatchObject({ language: "en", warnings: [] });
+    expect(transcript).toMatchObject({ language: "en", warnings: pipeline.warnings });
     expect(transcript.languageProbability).toBeGreaterThan(0.5);
     expect(transcript.duration).toBeCloseTo(4.915, 2);
   });
@@ -43,10 +48,10 @@ describe("WhisperPipeline.transcribe()", () => {
   });
 
   it("gives segments and chunks in order, within the recording, whose texts make the text", async () => {
-    for (const { file } of SAMPLES) {
-      const { text, segments, chunks, duration } = await pipeline.transcribe(samplePath(file), {
-        returnTimestamps: true,
-      });
+    const paths = SAMPLES.map(({ file }) => samplePath(file));
+    for await (const { transcript, error } of pipeline.transcribeMany(paths, { returnTimestamps: true })) {
+      if (error !== undefined) throw error;
+      const { text, segments, chunks, duration } = transcript;
       expect(segments.map((segment) => segment.text).join("")).toBe(text);
       expect(chunks?.map((chunk) => chunk.text).join("")).toBe(text);
       let last = 0;
@@ -70,7 +75,8 @@ describe("WhisperPipeline.transcribe()", () => {
       text,
       segments: segments.map(({ start, end, tokens }) => ({ start, end, tokens })),
     });
-    for (const batchSize of [2, 16, 17]) {
+    // All windows are in one batch of 16.
+    for (const batchSize of [2, 16]) {
       expect(withoutScores(await run(pipeline, batchSize))).toEqual(withoutScores(expected));
     }
     for (const workers of [1, 2]) {
@@ -78,15 +84,6 @@ describe("WhisperPipeline.transcribe()", () => {
       expect(withoutScores(await run(other, 3))).toEqual(withoutScores(expected));
       await other.dispose();
     }
-  });
-
-  it("takes several recordings, in order, as if each were alone", async () => {
-    const paths = ["de-short.flac", "en-short.wav", "fr-short.flac"].map(samplePath);
-    const together = await pipeline.transcribe(paths);
-    for (const [i, path] of paths.entries()) {
-      expect(together[i].text).toBe((await pipeline.transcribe(path)).text);
-    }
-    expect(together.map(({ language }) => language)).toEqual(["de", "en", "fr"]);
   });
 
   it("takes silence, no samples, one sample and a hundredth of a second", async () => {
@@ -103,7 +100,56 @@ describe("WhisperPipeline.transcribe()", () => {
     samples[2000] = Infinity;
     const { text, warnings } = await pipeline.transcribe(samples);
     expect(text.trim()).toBe(referenceText("en-short.wav"));
-    expect(warnings).toHaveLength(1);
+    expect(warnings).toEqual([...pipeline.warnings, expect.stringContaining("NaN")]);
+  });
+
+  it.each(["chunked", "sequential"] as const)("has times unless they are turned off: %s", async (algorithm) => {
+    const transcript = await pipeline.transcribe(short, { algorithm });
+    expect(transcript.hasTimestamps).toBe(true);
+    expect(transcript.chunks).toHaveLength(transcript.segments.length);
+    expect(writeTranscript(transcript, "srt")).toMatch(/^1\n00:00:00,\d{3} --> 00:00:0[1-4],\d{3}\n/);
+    expect((await pipeline.transcribe(short, { algorithm, returnTimestamps: false })).chunks).toBeUndefined();
+  });
+
+  it("without timestamps cannot be made subtitles of", async () => {
+    for (const options of [{ returnTimestamps: false }, { withoutTimestamps: true }] as const) {
+      const transcript = await pipeline.transcribe(short, options);
+      expect(transcript.hasTimestamps).toBe(false);
+      expect(transcript.text.trim()).toBe(referenceText("en-short.wav"));
+      expect(() => writeTranscript(transcript, "vtt")).toThrow("Cannot write vtt: the transcript has no times");
+    }
+  });
+
+  it('gives words with returnTimestamps "word", as Hugging Face does', async () => {
+    const { segments } = await pipeline.transcribe(short, { returnTimestamps: "word" });
+    expect(segments.flatMap(({ words = [] }) => words.map(({ word }) => word)).join("")).toBe(
+      segments.map(({ text }) => text).join(""),
+    );
+  });
+
+  it("refuses a list, and names transcribeMany()", async () => {
+    const refused = pipeline.transcribe([short, short] as unknown as string);
+    await expect(refused).rejects.toThrow(/^Cannot transcribe an array of 2 recordings .*\nHint: transcribeMany/);
+    await expect(pipeline.transcribe([0, 0.5] as unknown as string)).rejects.toThrow("Float32Array.from(samples)");
+    await expect(pipeline.transcribeMany(short as unknown as string[]).next()).rejects.toThrow(
+      /as several recordings, expected an array\nHint: transcribe\(input\) takes one/,
+    );
+  });
+
+  it.each<[options: TranscribeOptions, warnings: (string | RegExp)[]]>([
+    [{ returnTimestamps: false, maxInitialTimestamp: 1 }, [/^"maxInitialTimestamp" has no effect/]],
+    [{ withoutTimestamps: true, maxInitialTimestamp: 1, temperature: 0 }, [/^"maxInitialTimestamp" has no effect/]],
+    [{ prependPunctuations: "-" }, [/^"prependPunctuations" has no effect without wordTimestamps/]],
+    [{ temperature: 0, bestOf: 5, seed: 1 }, [/^"bestOf" has no effect/, /^"seed" has no effect/]],
+    [{ temperature: 0.5, beamSize: 2, patience: 2 }, [/^"beamSize" has no effect/, /^"patience" has no effect/]],
+    [{ temperature: 0, lengthPenalty: 0.5 }, [/^"lengthPenalty" has no effect/]],
+    [{ temperature: 0, beamSize: 2, lengthPenalty: 0.5 }, []],
+    [{ temperature: [0, 0.2], beamSize: 2, patience: 1, bestOf: 2, seed: 1, lengthPenalty: 0.5 }, []],
+    [{ temperature: 0, hotwords: "Clara", prefix: "Clara" }, [/^"hotwords" has no effect/]],
+    [{ temperature: 0, carryInitialPrompt: true }, [/^"carryInitialPrompt" has no effect without initialPrompt/]],
+  ])("warns of options without effect: %j", async (options, expected) => {
+    const { warnings } = await pipeline.transcribe(short, { language: "en", ...options });
+    expect(ownWarnings(warnings)).toEqual(expected.map((warning) => expect.stringMatching(warning)));
   });
 
   it("refuses what does not exist, and says what does", async () => {
@@ -180,14 +226,31 @@ describe("WhisperPipeline.transcribe() with the sequential algorithm", () => {
   });
 
   it("refuses options of the other algorithm, and says which one has them", async () => {
-    const wrong = { ...sequential, chunkLength: 20 } as TranscribeOptions;
-    await expect(pipeline.transcribe(short, wrong)).rejects.toThrow(/chunkLength.*sequential.*chunked/s);
-    const other = { beamSize: 5 } as TranscribeOptions;
-    await expect(pipeline.transcribe(short, other)).rejects.toThrow(/beamSize.*chunked.*sequential/s);
+    const refused = (options: object): Promise<unknown> => pipeline.transcribe(short, options as TranscribeOptions);
+    await expect(refused({ ...sequential, chunkLength: 20 })).rejects.toThrow(/chunkLength.*sequential.*chunked/s);
+    await expect(refused({ algorithm: "chunked", beamSize: 5 })).rejects.toThrow(/beamSize.*chunked.*sequential/s);
+  });
+
+  it("is chosen by an option that only it has", async () => {
+    const options = { numBeams: 2, temperature: 0, language: "en" } as const;
+    const { text, segments } = await pipeline.transcribe(short, options);
+    expect(segments[0].seek).toBe(0); // the chunked algorithm has none
+    expect(text).toBe((await pipeline.transcribe(short, { ...sequential, beamSize: 2 })).text);
   });
 });
 
 describe("WhisperPipeline.transcribeMany()", () => {
+  it("takes several recordings as if each were alone", async () => {
+    const paths = ["de-short.flac", "en-short.wav", "fr-short.flac"].map(samplePath);
+    const languages: string[] = [];
+    for await (const { index, transcript, error } of pipeline.transcribeMany(paths)) {
+      if (error) throw error;
+      expect(transcript.text).toBe((await pipeline.transcribe(paths[index])).text);
+      languages[index] = transcript.language;
+    }
+    expect(languages).toEqual(["de", "en", "fr"]);
+  });
+
   it("goes on after a recording that cannot be read", async () => {
     const results: TranscribedInput[] = [];
     const inputs = [short, "no-such-file.wav", samplePath("de-short.flac")];
@@ -251,6 +314,58 @@ describe("WhisperPipeline.fromPretrained()", () => {
     await expect(refuse({ device: "tpu" })).rejects.toThrow(/tpu.*auto, cpu, cuda, reference/s);
     await expect(refuse({ dtype: "int3" })).rejects.toThrow(/int3.*float32.*int8/s);
     await expect(refuse({ device: "reference", dtype: "int8" })).rejects.toThrow(OptionError);
-    await expect(refuse({ threads: 0 })).rejects.toThrow(/threads/);
+  });
+
+  it.each<[options: object, message: string]>([
+    [{ threads: 0 }, "Cannot use 0 as threads, expected a whole number from 1 to 1024"],
+    [{ workers: "2" }, 'Cannot use "2" as workers, expected a whole number from 1 to 1024'],
+    [{ batchSize: 0 }, "Cannot use 0 as batchSize, expected a whole number from 1 to 1024"],
+    [{ batchSize: 2.5 }, "Cannot use 2.5 as batchSize"],
+    [{ cacheDir: "" }, 'Cannot use "" as cacheDir, expected a string that is not empty'],
+    [{ token: 5 }, "Cannot use 5 as token, expected a string"],
+    [{ endpoint: new URL("http://x") }, "Cannot use a value of class URL as endpoint"],
+    [{ revision: 2 }, "Cannot use 2 as revision"],
+    [{ offline: "yes" }, 'Cannot use "yes" as offline, expected true or false'],
+    [{ forceDownload: 1 }, "Cannot use 1 as forceDownload, expected true or false"],
+    [{ signal: {} }, "Cannot use {} as signal, expected an AbortSignal"],
+    [{ onProgress: true }, "Cannot use true as onProgress, expected a function"],
+    [{ timeoutMs: -1 }, "Cannot use -1 as timeoutMs, expected a number above 0"],
+    [
+      { device: "reference", threads: 2 },
+      'Cannot use threads with device "reference": only the CPU engine has threads',
+    ],
+    [{ device: "cuda:1", workers: 2 }, 'Cannot use workers with device "cuda:1"'],
+    [{ revision: "v2" }, 'Cannot load revision "v2" of "nano": a local model has none'],
+    [{ forceDownload: true }, 'Cannot download "nano" again: it is a local model'],
+  ])("refuses %j", async (options, message) => {
+    const load = (Class: { fromPretrained(model: string, options: object): Promise<unknown> }): Promise<unknown> =>
+      Class.fromPretrained("nano", options);
+    await expect(load(WhisperPipeline)).rejects.toThrow(message);
+    if (!("batchSize" in options)) await expect(load(WhisperForConditionalGeneration)).rejects.toThrow(message);
+  });
+
+  it("refuses what is no model's name", async () => {
+    await expect(WhisperPipeline.fromPretrained(5 as unknown as string)).rejects.toThrow("Cannot use 5 as model");
+  });
+
+  it("warns of options without effect, in every transcript", async () => {
+    const options = { dtype: "float32", workers: 1, cacheDir: "/no/such/folder", token: "hf_x" } as const;
+    const other = await WhisperPipeline.fromPretrained("nano", options);
+    const expected = ["cacheDir", "token"].map(
+      (name) => `"${name}" has no effect: the model "nano" is a local one, and nothing is downloaded`,
+    );
+    expect(ownWarnings(other.warnings)).toEqual(expected);
+    expect(ownWarnings((await other.transcribe(short)).warnings)).toEqual(expected);
+    for await (const { transcript } of other.transcribeMany([short])) {
+      expect(ownWarnings(transcript?.warnings)).toEqual(expected);
+    }
+    await other.dispose();
+  });
+
+  it("warns of workers where the native kernels have none", async (context) => {
+    if (!usesNativeKernels("int8")) return context.skip("the native kernels are not written for this machine");
+    const other = await WhisperPipeline.fromPretrained("nano", { dtype: "int8", workers: 2 });
+    expect(ownWarnings(other.warnings)).toEqual([expect.stringMatching(/^"workers" has no effect/)]);
+    await other.dispose();
   });
 });

@@ -1,84 +1,44 @@
 /** Recordings in, transcripts out: the pipeline, under the names that users of Hugging Face know. */
-import { openAudio, type AudioInput, type AudioStream, type LoadAudioOptions } from "../audio/index.ts";
+import { AUDIO_OPTIONS, openAudio, type AudioInput, type AudioStream, type LoadAudioOptions } from "../audio/index.ts";
 import type { Checkpoint } from "../checkpoint/index.ts";
 import { detectLanguage, type LanguageDetection } from "../decoding/index.ts";
 import type { Engine } from "../engine/index.ts";
-import { assertKnownOptions, assertOneOf, OptionError } from "../errors.ts";
+import { literal, OptionError } from "../errors.ts";
 import { HOP_LENGTH, logMelWindow } from "../features/index.ts";
 import { windowFrames } from "../model/index.ts";
 import { EngineScheduler } from "../scheduling/index.ts";
+import { assertOptions } from "../options/index.ts";
 import type { ComputeDType } from "../tensor/index.ts";
 import type { Tokenizer } from "../tokenizer/index.ts";
 import {
-  CHUNKED_OPTIONS,
-  SEQUENTIAL_OPTIONS,
+  BATCH_SIZE,
   transcribeManyChunked,
   transcribeManySequential,
-  type ChunkedOptions,
   type ManyChunkedOptions,
-  type ManySequentialOptions,
-  type Progress,
   type Segment,
-  type SequentialOptions,
   type Transcript,
   type TranscriptionContext,
 } from "../transcription/index.ts";
-import { ALGORITHMS, BUNDLED_MODEL, type Algorithm } from "./choices.ts";
+import { defaultModel } from "./choices.ts";
 import { EventQueue } from "./event-queue.ts";
+import { assertLoadable, loadCheckpoint, loadTokenizer, loadWarnings, openEngine, type LoadOptions } from "./load.ts";
+import { modelWarnings } from "./model-warnings.ts";
 import {
-  LOAD_OPTIONS,
-  loadCheckpoint,
-  loadTokenizer,
-  openEngine,
-  resolveEngineOptions,
-  type LoadOptions,
-} from "./load.ts";
+  resolveTranscribe,
+  type ResolvedTranscribe,
+  type TranscribeManyOptions,
+  type TranscribeOptions,
+} from "./transcribe-options.ts";
 
 export interface PipelineOptions extends LoadOptions {
   /** Most windows computed together, where a call does not say otherwise. */
   readonly batchSize?: number | undefined;
 }
 
-/** What a call may ask of the audio. */
-type AudioOptions = Omit<LoadAudioOptions, "signal">;
-
-/** What a call may ask of the chunked algorithm, which is the default. */
-export interface ChunkedTranscribeOptions extends ChunkedOptions, AudioOptions {
-  readonly algorithm?: "chunked" | undefined;
-}
-
-/** What a call may ask of the sequential algorithm: names, defaults and meaning are openai/whisper's. */
-export interface SequentialTranscribeOptions extends SequentialOptions, AudioOptions {
-  readonly algorithm: "sequential";
-  /** Adds `chunks` to the transcript; segments have their times in any case. Default false. */
-  readonly returnTimestamps?: boolean | undefined;
-}
-
-export type TranscribeOptions = ChunkedTranscribeOptions | SequentialTranscribeOptions;
-
-interface ManyEvents {
-  readonly onProgress?: ((progress: Progress, index: number) => void) | undefined;
-  readonly onSegment?: ((segment: Segment, index: number) => void) | undefined;
-}
-
-/** The same for several recordings: what is reported says of which one, by its index. */
-export type TranscribeManyOptions =
-  | (Omit<ChunkedTranscribeOptions, keyof ManyEvents> & ManyEvents)
-  | (Omit<SequentialTranscribeOptions, keyof ManyEvents> & ManyEvents);
-
-/** What became of one of several recordings. */
-export interface TranscribedInput {
-  /** Its place in the list of inputs. */
-  readonly index: number;
-  readonly transcript?: Transcript;
-  readonly error?: Error;
-}
-
-const AUDIO_OPTIONS = ["allowPrivateAddresses", "maxBytes", "timeoutMs", "maxSeconds"] as const;
-const TRANSCRIBE_OPTIONS: Readonly<Record<Algorithm, readonly string[]>> = {
-  chunked: [...CHUNKED_OPTIONS, ...AUDIO_OPTIONS, "algorithm"],
-  sequential: [...SEQUENTIAL_OPTIONS, ...AUDIO_OPTIONS, "algorithm", "returnTimestamps"],
-};
+/** What became of one of several recordings: `error` or `transcript`, and `index`, its place in the list of inputs. */
+export type TranscribedInput =
+  | { readonly index: number; readonly transcript: Transcript; readonly error?: undefined }
+  | { readonly index: number; readonly error: Error; readonly transcript?: undefined };
 
 export class WhisperPipeline {
   readonly tokenizer: Tokenizer;
@@ -89,7 +49,14 @@ export class WhisperPipeline {
   readonly #checkpoint: Checkpoint;
   readonly #batchSize: number | undefined;
 
-  private constructor(checkpoint: Checkpoint, tokenizer: Tokenizer, engine: Engine, batchSize: number | undefined) {
+  private constructor(
+    checkpoint: Checkpoint,
+    tokenizer: Tokenizer,
+    engine: Engine,
+    batchSize: number | undefined,
+    /** What the user should know of every transcript, whose `warnings` begin with it: of the model, and options of loading without effect. */
+    readonly warnings: readonly string[],
+  ) {
     this.#checkpoint = checkpoint;
     this.tokenizer = tokenizer;
     this.engine = engine;
@@ -102,8 +69,8 @@ export class WhisperPipeline {
   /**
    * Loads a model onto a device.
    *
-   * @param model a name ("tiny" ... "turbo"), a hub id ("openai/whisper-small"), a folder, or "nano" (default): the bundled
-   * model, which is for trying sotto, not for real speech
+   * @param model a name ("tiny" ... "turbo"), a hub id ("openai/whisper-small"), a folder, or "nano": the bundled model, which knows
+   * synthetic speech only. Default: "base" on a CPU, "turbo" on a GPU, downloaded when they are used for the first time
    * @throws {OptionError} for unknown options and values, before anything is loaded
    * @throws {HubError} if the model cannot be had
    * @throws {CheckpointError} if it is damaged, or no Whisper checkpoint
@@ -112,13 +79,14 @@ export class WhisperPipeline {
    * const pipeline = await WhisperPipeline.fromPretrained("nano");
    * const { text } = await pipeline.transcribe("samples/en-short.wav");
    */
-  static async fromPretrained(model = BUNDLED_MODEL, options: PipelineOptions = {}): Promise<WhisperPipeline> {
-    assertKnownOptions("fromPretrained", options, [...LOAD_OPTIONS, "batchSize"]);
+  static async fromPretrained(model?: string, options: PipelineOptions = {}): Promise<WhisperPipeline> {
+    assertLoadable(model, options, { batchSize: BATCH_SIZE });
     const { batchSize, ...load } = options;
-    resolveEngineOptions(load);
-    const checkpoint = await loadCheckpoint(model, load);
+    const name = model ?? defaultModel(load.device);
+    const checkpoint = await loadCheckpoint(name, load);
     const [tokenizer, engine] = await Promise.all([loadTokenizer(checkpoint), openEngine(checkpoint, load)]);
-    return new WhisperPipeline(checkpoint, tokenizer, engine, batchSize);
+    const warnings = [...modelWarnings(checkpoint), ...(await loadWarnings(name, load, engine))];
+    return new WhisperPipeline(checkpoint, tokenizer, engine, batchSize, warnings);
   }
 
   /** What decoding and transcription read: engine, tokenizer, and what the checkpoint says of its decoding. */
@@ -135,27 +103,19 @@ export class WhisperPipeline {
   }
 
   /**
-   * Transcribes one recording, or several in shared batches.
+   * Transcribes one recording.
    *
-   * @param input path, URL, bytes, samples, stream ... (see `AudioInput`)
+   * @param input path, URL, bytes, samples, stream ... (see `AudioInput`); several are for `transcribeMany`
    * @throws {OptionError} for unknown options and values, before any audio is read
-   * @throws {InputError} if the audio cannot be read; of several recordings the first failure, after all have been tried
+   * @throws {InputError} if the audio cannot be read
    * @throws the signal's reason, once it is aborted
    */
-  transcribe(input: AudioInput, options?: TranscribeOptions): Promise<Transcript>;
-  transcribe(inputs: readonly AudioInput[], options?: TranscribeManyOptions): Promise<Transcript[]>;
-  async transcribe(
-    input: AudioInput | readonly AudioInput[],
-    options: TranscribeOptions | TranscribeManyOptions = {},
-  ): Promise<Transcript | Transcript[]> {
-    const many = Array.isArray(input);
-    const inputs = many ? (input as readonly AudioInput[]) : [input as AudioInput];
-    const results = await this.#run(inputs, options as TranscribeManyOptions);
-    const transcripts = results.map((result) => {
-      if (result.status === "rejected") throw result.reason;
-      return result.value;
-    });
-    return many ? transcripts : transcripts[0];
+  async transcribe(input: AudioInput, options: TranscribeOptions = {}): Promise<Transcript> {
+    const resolved = resolveTranscribe("transcribe", options);
+    assertOne(input);
+    const [result] = await this.#run([input], resolved);
+    if (result.status === "rejected") throw result.reason;
+    return result.value;
   }
 
   /**
@@ -164,14 +124,21 @@ export class WhisperPipeline {
    *
    * @returns each recording once, in the order of completion
    * @throws {OptionError} for unknown options and values, before any audio is read
+   * @example
+   * for await (const { index, error, transcript } of pipeline.transcribeMany(["a.mp3", "b.mp3"])) {
+   *   if (error) console.error(index, error.message);
+   *   else console.log(index, transcript.text);
+   * }
    */
   async *transcribeMany(
     inputs: readonly AudioInput[],
     options: TranscribeManyOptions = {},
   ): AsyncGenerator<TranscribedInput, void, undefined> {
+    const resolved = resolveTranscribe("transcribeMany", options);
+    assertMany(inputs);
     const queue = new EventQueue<TranscribedInput>();
     yield* queue.drain(options.signal, (signal) =>
-      this.#run(inputs, { ...options, signal }, (result, index) =>
+      this.#run(inputs, withSignal(resolved, signal), (result, index) =>
         queue.push(
           result.status === "fulfilled"
             ? { index, transcript: result.value }
@@ -182,17 +149,17 @@ export class WhisperPipeline {
   }
 
   /**
-   * Transcribes one recording and gives its segments as soon as nothing can change them. Timestamps are on unless they are
-   * turned off. Ending the iteration early stops the work.
+   * Transcribes one recording and gives its segments as soon as nothing can change them. Ending the iteration early stops the work.
    */
   async *segments(input: AudioInput, options: TranscribeOptions = {}): AsyncGenerator<Segment, void, undefined> {
+    resolveTranscribe("segments", options);
     const queue = new EventQueue<Segment>();
     yield* queue.drain(options.signal, async (signal) => {
       const onSegment = (segment: Segment): void => {
         options.onSegment?.(segment);
         queue.push(segment);
       };
-      await this.transcribe(input, { returnTimestamps: true, ...options, signal, onSegment });
+      await this.transcribe(input, { ...options, signal, onSegment });
     });
   }
 
@@ -202,7 +169,7 @@ export class WhisperPipeline {
    * @throws the signal's reason, once it is aborted
    */
   async detectLanguage(input: AudioInput, options: LoadAudioOptions = {}): Promise<LanguageDetection> {
-    assertKnownOptions("detectLanguage", options, [...AUDIO_OPTIONS, "signal"]);
+    assertOptions("detectLanguage", options, AUDIO_OPTIONS);
     const { nMels } = this.engine.dimensions;
     const frames = windowFrames(this.engine.dimensions);
     return this.#share(options.signal, async (engine, signal) => {
@@ -234,34 +201,29 @@ export class WhisperPipeline {
 
   async #run(
     inputs: readonly AudioInput[],
-    options: TranscribeManyOptions,
+    { algorithm, audio, returnTimestamps, options }: ResolvedTranscribe,
     onResult?: ManyChunkedOptions["onResult"],
   ): Promise<PromiseSettledResult<Transcript>[]> {
-    const { algorithm = "chunked", allowPrivateAddresses, maxBytes, timeoutMs, maxSeconds, ...rest } = options;
-    assertOneOf("algorithm", algorithm, ALGORITHMS);
-    assertOptionsOf(algorithm, options);
+    const addChunks = algorithm === "sequential" && returnTimestamps;
+    const finish = (result: PromiseSettledResult<Transcript>): PromiseSettledResult<Transcript> =>
+      withWarnings(addChunks ? withChunks(result) : result, this.warnings);
     return this.#share(options.signal, async (engine, signal) => {
       const context = { ...this.context, engine };
-      const load = withoutUndefined({ allowPrivateAddresses, maxBytes, timeoutMs, maxSeconds, signal });
+      const load = withoutUndefined({ ...audio, signal });
       const sources = inputs.map((input) => (): Promise<AudioStream> => openAudio(input, load));
-      if (algorithm === "chunked") {
-        const chunked = rest as ManyChunkedOptions;
-        return transcribeManyChunked(context, sources, {
-          ...chunked,
-          signal,
-          batchSize: chunked.batchSize ?? this.#batchSize,
-          onResult,
-        });
-      }
-      const { returnTimestamps = false, ...sequential } = rest as ManySequentialOptions & {
-        returnTimestamps?: boolean;
-      };
-      const results = await transcribeManySequential(context, sources, {
-        ...sequential,
+      const events = {
         signal,
-        onResult: onResult && ((result, index) => onResult(returnTimestamps ? withChunks(result) : result, index)),
-      });
-      return returnTimestamps ? results.map(withChunks) : results;
+        onResult: onResult && ((result: PromiseSettledResult<Transcript>, i: number) => onResult(finish(result), i)),
+      };
+      const results =
+        algorithm === "chunked"
+          ? await transcribeManyChunked(context, sources, {
+              ...options,
+              ...events,
+              batchSize: options.batchSize ?? this.#batchSize,
+            })
+          : await transcribeManySequential(context, sources, { ...options, ...events });
+      return results.map(finish);
     });
   }
 
@@ -272,17 +234,38 @@ export class WhisperPipeline {
   }
 }
 
-/** Refuses options that the algorithm does not have, and says which one has them. */
-function assertOptionsOf(algorithm: Algorithm, options: object): void {
-  for (const name of Object.keys(options)) {
-    const other = ALGORITHMS.find((candidate) => TRANSCRIBE_OPTIONS[candidate].includes(name));
-    if (other !== undefined && !TRANSCRIBE_OPTIONS[algorithm].includes(name)) {
-      throw new OptionError(name, `Option "${name}" does not exist in algorithm "${algorithm}"`, {
-        hint: `algorithm "${other}" has it`,
-      });
-    }
-  }
-  assertKnownOptions("transcribe", options, TRANSCRIBE_OPTIONS[algorithm]);
+/** @throws {OptionError} for a list, which `transcribeMany` takes */
+function assertOne(input: unknown): void {
+  // Of numbers in an array the audio's own error knows more.
+  if (!Array.isArray(input) || typeof input[0] === "number") return;
+  throw new OptionError(
+    "input",
+    `Cannot transcribe an array of ${input.length} recordings at once, expected one recording`,
+    {
+      hint: "transcribeMany(inputs) takes several, in shared batches",
+    },
+  );
+}
+
+/** @throws {OptionError} for anything but a list */
+function assertMany(inputs: unknown): void {
+  if (Array.isArray(inputs)) return;
+  throw new OptionError("inputs", `Cannot transcribe ${literal(inputs)} as several recordings, expected an array`, {
+    hint: "transcribe(input) takes one",
+  });
+}
+
+function withSignal(resolved: ResolvedTranscribe, signal: AbortSignal): ResolvedTranscribe {
+  return { ...resolved, options: { ...resolved.options, signal } } as ResolvedTranscribe;
+}
+
+/** Puts what is to be known of every transcript before what is to be known of this one. */
+function withWarnings(
+  result: PromiseSettledResult<Transcript>,
+  warnings: readonly string[],
+): PromiseSettledResult<Transcript> {
+  if (result.status === "rejected" || warnings.length === 0) return result;
+  return { status: "fulfilled", value: { ...result.value, warnings: [...warnings, ...result.value.warnings] } };
 }
 
 /** Adds the segments as Hugging Face's pipeline has them. */

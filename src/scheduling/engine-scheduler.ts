@@ -9,14 +9,7 @@
  */
 import type { AudioState, DecoderState, Engine, Generated } from "../engine/engine.ts";
 import { STEPS_PER_TURN } from "../engine/generation.ts";
-import {
-  Account,
-  failEncode,
-  failGenerate,
-  windowCount,
-  type EncodeCall,
-  type ProbeCall,
-} from "./account.ts";
+import { Account, failEncode, failGenerate, windowCount, type EncodeCall, type ProbeCall } from "./account.ts";
 import { EncodedBatch } from "./audio-view.ts";
 import { EngineView, type Dispatcher, type WindowRef } from "./engine-view.ts";
 import { RowBatch, type BatchRow, type RowGrant } from "./row-batch.ts";

@@ -170,15 +170,16 @@ async function registerShared(app: FastifyInstance, config: ServerConfig): Promi
 }
 
 /** What needs no key. */
-function registerOpen(app: FastifyInstance, { service, metrics }: AppOptions): void {
+function registerOpen(app: FastifyInstance, { service, uploads, metrics }: AppOptions): void {
   const tags = ["Server"];
   app.get(
     "/health",
     { schema: { tags, summary: "Whether requests are accepted" }, logLevel: "warn" },
-    (_request, reply) =>
-      service.isAccepting
-        ? { status: "ok" }
-        : reply.status(503).header("retry-after", "5").send({ status: "shutting down" }),
+    (_request, reply) => {
+      if (service.isAccepting && uploads.fault === null) return { status: "ok" };
+      const status = service.isAccepting ? `uploads cannot be written: ${uploads.fault}` : "shutting down";
+      return reply.status(503).header("retry-after", "5").send({ status });
+    },
   );
   app.get(
     "/metrics",

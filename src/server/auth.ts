@@ -54,3 +54,10 @@ const names = new WeakMap<FastifyRequest, string>();
 export function clientOf(request: FastifyRequest): string {
   return names.get(request) ?? request.ip;
 }
+
+/**
+ * Whom what a request makes belongs to: the API key's name. Where the server has no keys, all who reach it are one: "".
+ */
+export function ownerOf(request: FastifyRequest): string {
+  return names.get(request) ?? "";
+}

@@ -4,5 +4,7 @@ import { join } from "node:path";
 
 /** $SOTTO_CACHE, else sotto/ in the user's cache folder. */
 export function defaultCacheDir(): string {
-  return process.env["SOTTO_CACHE"] ?? join(process.env["XDG_CACHE_HOME"] ?? join(homedir(), ".cache"), "sotto");
+  const { SOTTO_CACHE, XDG_CACHE_HOME } = process.env;
+  // Empty is as good as not set.
+  return SOTTO_CACHE || join(XDG_CACHE_HOME || join(homedir(), ".cache"), "sotto");
 }

@@ -18,18 +18,23 @@ export interface ConfigField {
   readonly group: "Server" | "Model" | "Limits" | "Safety";
 }
 
-const LIST = "several with commas";
+const LIST = "comma-separated";
 
 /** All fields, in the order of the help. */
 export const CONFIG_FIELDS = [
-  { key: "host", kind: "text", help: "address to listen on; 0.0.0.0: all (default: 127.0.0.1)", group: "Server" },
-  { key: "port", kind: "number", help: "port to listen on; 0: any free one (default: 8000)", group: "Server" },
-  { key: "logLevel", kind: "text", help: "fatal, error, warn, info, debug, trace or silent", group: "Server" },
+  { key: "host", kind: "text", help: "address to listen on; 0.0.0.0 = all (default: 127.0.0.1)", group: "Server" },
+  { key: "port", kind: "number", help: "port to listen on; 0 = any free port (default: 8000)", group: "Server" },
+  {
+    key: "logLevel",
+    kind: "text",
+    help: "fatal, error, warn, info, debug, trace or silent (default: info)",
+    group: "Server",
+  },
   {
     key: "store",
     kind: "text",
     value: "dir",
-    help: "folder of the jobs API's jobs (default: in the user's cache)",
+    help: "folder that keeps the jobs (default: in the user's cache)",
     group: "Server",
   },
   {
@@ -43,14 +48,14 @@ export const CONFIG_FIELDS = [
     key: "shutdownGrace",
     kind: "number",
     value: "seconds",
-    help: "what running jobs get to end (default: 30)",
+    help: "time that running jobs get to finish (default: 30)",
     group: "Server",
   },
   {
     key: "uploadDir",
     kind: "text",
     value: "dir",
-    help: "folder of temporary files (default: the system's)",
+    help: "folder for temporary files (default: the system's)",
     group: "Server",
   },
   {
@@ -65,7 +70,7 @@ export const CONFIG_FIELDS = [
     flag: "model",
     kind: "list",
     value: "names",
-    help: `models to serve, ${LIST}; the first is the default`,
+    help: `models to serve, ${LIST}; the first is the default of requests (default: base; turbo on a GPU)`,
     group: "Model",
   },
   {
@@ -76,36 +81,42 @@ export const CONFIG_FIELDS = [
     group: "Model",
   },
   { key: "offline", kind: "boolean", help: "use only models that are already on this machine", group: "Model" },
-  { key: "device", kind: "text", value: "name", help: "where it runs (default: auto)", group: "Model" },
-  { key: "dtype", kind: "text", value: "name", help: "numbers it computes with (default: auto)", group: "Model" },
-  { key: "threads", kind: "number", value: "n", help: "processor threads; 0: as many as are good", group: "Model" },
+  { key: "device", kind: "text", value: "name", help: "device to run on (default: auto)", group: "Model" },
+  { key: "dtype", kind: "text", value: "name", help: "compute precision (default: auto)", group: "Model" },
+  { key: "threads", kind: "number", value: "n", help: "CPU threads; 0 = automatic", group: "Model" },
   {
     key: "batchSize",
     kind: "number",
     value: "n",
-    help: "windows of one recording in a batch; default: by the jobs there are",
+    help: "windows of one recording per batch; depends on the number of jobs by default",
     group: "Model",
   },
   {
     key: "maxRunning",
     kind: "number",
     value: "n",
-    help: "jobs that run at once; default: what keeps the engine busy",
+    help: "jobs to run at once; enough to keep the engine busy by default",
     group: "Limits",
   },
-  { key: "maxQueue", kind: "number", value: "n", help: "jobs that wait; more get 503 (default: 100)", group: "Limits" },
+  {
+    key: "maxQueue",
+    kind: "number",
+    value: "n",
+    help: "most waiting jobs; further requests get 503 (default: 100)",
+    group: "Limits",
+  },
   {
     key: "maxPerClient",
     kind: "number",
     value: "n",
-    help: "jobs of one client; more get 429 (default: 100)",
+    help: "most jobs per client; further requests get 429 (default: 100)",
     group: "Limits",
   },
   {
     key: "rateLimit",
     kind: "number",
     value: "n",
-    help: "requests a minute of one client; 0: no limit (default)",
+    help: "requests per minute and client; 0 = no limit (default)",
     group: "Limits",
   },
   {
@@ -123,24 +134,38 @@ export const CONFIG_FIELDS = [
     group: "Limits",
   },
   {
+    key: "downloadTimeout",
+    kind: "number",
+    value: "seconds",
+    help: "longest download of a URL (default: 30 minutes)",
+    group: "Limits",
+  },
+  {
+    key: "minDownloadRate",
+    kind: "number",
+    value: "n",
+    help: "least bytes a second of a download, over 30 s; 0: any (default: 4096)",
+    group: "Limits",
+  },
+  {
     key: "apiKeys",
     kind: "list",
     value: "keys",
-    help: `keys of which a request must have one, ${LIST}`,
+    help: `keys that clients authenticate with, ${LIST}`,
     group: "Safety",
   },
   {
     key: "corsOrigins",
     kind: "list",
     value: "origins",
-    help: `web origins whose pages may ask, ${LIST}; "*": all`,
+    help: `web origins that may call the server, ${LIST}; "*" = all`,
     group: "Safety",
   },
-  { key: "trustProxy", kind: "boolean", help: "take a client's address from X-Forwarded-For", group: "Safety" },
+  { key: "trustProxy", kind: "boolean", help: "trust X-Forwarded-For for the client's address", group: "Safety" },
   {
     key: "allowPrivateAddresses",
     kind: "boolean",
-    help: "let URLs point into private networks and at this machine",
+    help: "allow URLs that point to this machine or to private networks",
     group: "Safety",
   },
 ] as const satisfies readonly ConfigField[];

@@ -19,7 +19,7 @@ describe("resolveConfig()", () => {
     expect(resolveConfig()).toMatchObject({
       host: "127.0.0.1",
       port: 8000,
-      models: ["nano"],
+      models: ["base"],
       maxUploadBytes: 2 ** 30,
       maxSeconds: 7200,
       apiKeys: [],
@@ -73,6 +73,7 @@ describe("readConfig()", () => {
 
   it.each([
     [{ flags: { port: "many" } }, 'Cannot use "many" as option "port": expected a number'],
+    [{ flags: { port: "0x10" } }, 'Cannot use "0x10" as option "port": expected a number'],
     [{ flags: { offline: "perhaps" } }, "expected true or false"],
     [{ environment: { SOTTO_DEVICE: "gpu" } }, 'Cannot use "gpu" as option "device"'],
     [{ file: "/nowhere/server.json" }, 'Cannot read configuration "/nowhere/server.json"'],

@@ -5,12 +5,18 @@
 import { readFile } from "node:fs/promises";
 import { z } from "zod";
 import { OptionError, quote } from "../errors.ts";
-import { DEVICES, DTYPES, gpuOf, type Device } from "../pipeline/choices.ts";
+import { defaultModel, DEVICES, DTYPES, gpuOf, type Device } from "../pipeline/choices.ts";
 import { CONFIG_FIELDS, variableOf, type ConfigField } from "./config-fields.ts";
 
 /** An upload may be as large as the seed's (facts 1.16.1), and a recording as long as its videos. */
 const DEFAULT_MAX_UPLOAD_BYTES = 2 ** 30;
 const DEFAULT_MAX_SECONDS = 7200;
+
+/** 1 GiB in half an hour is a line of 5 Mbit/s. */
+const DEFAULT_DOWNLOAD_SECONDS = 1800;
+
+/** 32 kbit/s, about what speech takes in real time. */
+const DEFAULT_MIN_DOWNLOAD_RATE = 4096;
 
 /** `setTimeout` fires at once above this. */
 const MAX_TIMER_SECONDS = 2 ** 31 / 1000 - 1;
@@ -37,7 +43,7 @@ const SCHEMA = z.strictObject({
   shutdownGrace: z.number().min(0).max(MAX_TIMER_SECONDS).default(30),
   uploadDir: text.optional(),
   staticDir: text.optional(),
-  models: list.min(1).default(["nano"]),
+  models: list.min(1).optional(),
   modelDir: text.optional(),
   offline: z.boolean().default(false),
   device: z.custom<Device>(isDevice, `expected one of ${DEVICES.join(", ")}`).default("auto"),
@@ -50,6 +56,8 @@ const SCHEMA = z.strictObject({
   rateLimit: z.int().min(0).max(1_000_000).default(0),
   maxUploadBytes: z.int().min(1).default(DEFAULT_MAX_UPLOAD_BYTES),
   maxSeconds: seconds.default(DEFAULT_MAX_SECONDS),
+  downloadTimeout: seconds.default(DEFAULT_DOWNLOAD_SECONDS),
+  minDownloadRate: z.number().min(0).max(1e9).default(DEFAULT_MIN_DOWNLOAD_RATE),
   apiKeys: list.default([]),
   corsOrigins: list.default([]),
   trustProxy: z.boolean().default(false),
@@ -57,7 +65,7 @@ const SCHEMA = z.strictObject({
 });
 
 /** Everything that the server can be told, with defaults filled in. What the fields mean: config-fields.ts. */
-export type ServerConfig = Readonly<z.output<typeof SCHEMA>>;
+export type ServerConfig = Readonly<Omit<z.output<typeof SCHEMA>, "models">> & { readonly models: readonly string[] };
 
 /** As a caller may give it. */
 export type ServerOptions = { readonly [K in keyof ServerConfig]?: ServerConfig[K] | undefined };
@@ -70,7 +78,7 @@ export type ServerOptions = { readonly [K in keyof ServerConfig]?: ServerConfig[
 export function resolveConfig(options: ServerOptions = {}): ServerConfig {
   const given = Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
   const result = SCHEMA.safeParse(given);
-  if (result.success) return result.data;
+  if (result.success) return { ...result.data, models: result.data.models ?? [defaultModel(result.data.device)] };
   const [issue] = result.error.issues;
   if (issue.code === "unrecognized_keys") {
     const names = CONFIG_FIELDS.map(({ key }) => key).join(", ");
@@ -132,8 +140,9 @@ function parseWord({ key, kind }: ConfigField, word: string | true): unknown {
         .map((item) => item.trim())
         .filter((item) => item !== "");
     case "number": {
-      const value = word.trim() === "" ? NaN : Number(word);
-      if (Number.isFinite(value)) return value;
+      const value = Number(word);
+      // Decimal: `Number` reads "" as 0, and "0x10" too.
+      if (/^\s*[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?\s*$/i.test(word) && Number.isFinite(value)) return value;
       throw new OptionError(key, `Cannot use ${quote(word)} as option "${key}": expected a number`);
     }
     case "boolean":

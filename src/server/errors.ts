@@ -1,5 +1,5 @@
 /** One map from errors to HTTP: what a client is told of each, and nothing that it should not know. */
-import { InputError, OptionError, UnsupportedAudioError } from "../errors.ts";
+import { InputError, isDiskFull, OptionError, UnsupportedAudioError } from "../errors.ts";
 import { QueueFullError, ShuttingDownError } from "./service.ts";
 
 /** A request that cannot be met, in HTTP's words. */
@@ -43,15 +43,17 @@ export function errorAnswer(error: unknown): ErrorAnswer {
       : answer(429, error.message, { code: "rate_limit_exceeded" }, error.retryAfterSeconds);
   }
   if (error instanceof ShuttingDownError) return answer(503, error.message, { code: "shutting_down" }, 5);
+  // Whatever it was for: an upload, a download, the store of jobs.
+  if (isDiskFull(error)) return answer(507, "The server's disk is full", { code: "no_space" }, 60);
   if (error instanceof UnsupportedAudioError) {
-    return answer(400, error.message, { param: "file", code: "unsupported_audio" });
+    return answer(400, error.messageFor("client"), { param: "file", code: "unsupported_audio" });
   }
-  if (error instanceof InputError) return answer(400, error.message, { param: "file", code: "invalid_audio" });
+  if (error instanceof InputError)
+    return answer(400, error.messageFor("client"), { param: "file", code: "invalid_audio" });
   if (error instanceof OptionError) return answer(400, error.message, { param: error.option, code: "invalid_value" });
   if (!(error instanceof Error)) return answer(500, "Internal server error", { code: "internal_error" });
   if (error.name === "AbortError") return answer(CLIENT_CLOSED, "The request was cancelled", { code: "cancelled" });
   const { code, statusCode } = error as Error & { code?: unknown; statusCode?: unknown };
-  if (code === "ENOSPC") return answer(507, "The server has no room for the upload", { code: "no_space" }, 60);
   // Fastify's own, and its plugins': malformed bodies, unknown media types, rate limits.
   if (typeof statusCode === "number" && statusCode >= 400 && statusCode < 500) {
     return answer(statusCode, error.message, { code: typeof code === "string" ? code.toLowerCase() : null });

@@ -22,11 +22,14 @@ export class ServiceJob implements Job {
   readonly sequence = submitted++;
   readonly id: string = randomUUID();
   readonly createdAt = new Date();
+  /** By the clock that nobody sets, `performance.now`. */
+  readonly submittedAt = performance.now();
   readonly result: Promise<Transcript>;
   readonly #abort = new AbortController();
   readonly #segments: Segment[] = [];
   readonly #listeners = new Set<(event: JobEvent) => void>();
   #status: JobStatus = "queued";
+  #isStarted = false;
   #queued: JobEvent | null = null;
   #progress: JobEvent | null = null;
   #end: JobEvent | null = null;
@@ -55,9 +58,7 @@ export class ServiceJob implements Job {
   subscribe(listener: (event: JobEvent) => void): () => void {
     const past: (JobEvent | null)[] = [
       this.#queued,
-      this.#status === "queued" || (this.#status === "cancelled" && this.#progress === null)
-        ? null
-        : { type: "started" },
+      this.#isStarted ? { type: "started" } : null,
       ...this.#segments.map((segment) => ({ type: "segment" as const, segment })),
       this.#progress,
       this.#end,
@@ -82,6 +83,7 @@ export class ServiceJob implements Job {
   }
 
   start(): void {
+    this.#isStarted = true;
     this.#status = "running";
     this.#emit({ type: "started" });
   }

@@ -66,6 +66,11 @@ export class ServerMetrics {
       const current = this.registry.getSingleMetric(name) as Gauge;
     };
     gauge("sotto_queue_length", "Jobs that wait", () => service.load.waiting);
+    gauge(
+      "sotto_downloads_running",
+      "Recordings that are being downloaded for jobs that wait",
+      () => service.load.downloading,
+    );
     gauge("sotto_jobs_running", "Jobs that run", () => service.load.running);
     gauge("sotto_live_sessions", "Views of the engine held by live captions", () => service.load.live);
     const byModel = (

@@ -9,7 +9,7 @@ import { pino, type DestinationStream } from "pino";
 import { buildApp, pathOf } from "./app.ts";
 import type { ServerConfig } from "./config.ts";
 import { ServerMetrics } from "./metrics.ts";
-import { PipelineService } from "./transcription-service.ts";
+import { PipelineService, type ServiceObserver } from "./transcription-service.ts";
 import { Uploads } from "./uploads.ts";
 import { VideoDownloads } from "./video-site.ts";
 
@@ -68,8 +68,9 @@ export async function startServer(config: ServerConfig, options: ServerStartOpti
     await uploads?.close();
   };
   try {
-    uploads = await Uploads.open({ parent: config.uploadDir, maxBytes: config.maxUploadBytes });
-    const videos = new VideoDownloads({ ...config, folder: uploads.folder });
+    const files = await Uploads.open({ parent: config.uploadDir, maxBytes: config.maxUploadBytes });
+    uploads = files;
+    const videos = new VideoDownloads({ ...config, folder: () => files.readyFolder() });
     service = await PipelineService.load(config, {
       videos,
       signal: options.signal,
@@ -80,6 +81,7 @@ export async function startServer(config: ServerConfig, options: ServerStartOpti
         },
         onModelLoaded: ({ id, device, dtype }, seconds) =>
           logger.info({ model: id, device, dtype, seconds }, "model ready"),
+        ...downloadLog(logger),
       },
     });
     metrics.watch(service);
@@ -93,6 +95,25 @@ export async function startServer(config: ServerConfig, options: ServerStartOpti
   let closing: Promise<void> | null = null;
   return { url, port, service, close: () => (closing ??= end()) };
 }
+
+/** Logs the size of a download before it starts, and then now and then how far it is. */
+function downloadLog(logger: FastifyBaseLogger): Pick<ServiceObserver, "onDownload" | "onDownloadProgress"> {
+  let last = 0;
+  return {
+    onDownload: ({ repository, bytes, cacheDir }) => {
+      last = performance.now();
+      logger.info({ model: repository, bytes, folder: cacheDir }, "downloading model");
+    },
+    onDownloadProgress: ({ file, loaded, total }) => {
+      if (last === 0 || performance.now() - last < DOWNLOAD_LOG_MS) return;
+      last = performance.now();
+      logger.info({ file, loaded, total }, "downloading");
+    },
+  };
+}
+
+/** Between two entries about one download. */
+const DOWNLOAD_LOG_MS = 10_000;
 
 /** Longer than load balancers keep theirs (60 s), so that none sends a request into a connection that is being closed. */
 const KEEP_ALIVE_MS = 72_000;

@@ -45,6 +45,8 @@ type WithoutServerOptions<T> = T extends unknown
       | "maxBytes"
       | "maxSeconds"
       | "timeoutMs"
+      | "downloadTimeoutMs"
+      | "minBytesPerSecond"
     >
   : never;
 

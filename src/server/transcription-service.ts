@@ -1,16 +1,22 @@
 /**
  * The service behind all protocols: models loaded and warmed, a bounded queue that is fair among clients, and jobs that share
- * each model's engine through a scheduler.
+ * each model's engine through a scheduler. What a URL leads to is downloaded while its job waits: a server that sends slowly keeps no
+ * other job from running.
  */
+import { randomUUID } from "node:crypto";
 import { rm } from "node:fs/promises";
-import { basename } from "node:path";
+import { basename, join } from "node:path";
 import { performance } from "node:perf_hooks";
-import { InputError, OptionError, quote, UnsupportedAudioError } from "../errors.ts";
+import { downloadFile } from "../audio/download.ts";
+import { hintFor, InputError, OptionError, quote, UnsupportedAudioError } from "../errors.ts";
+import { isLocalModel, type DownloadProgress, type ModelDownload } from "../hub/index.ts";
 import { windowFrames } from "../model/index.ts";
 import { WhisperPipeline, type TranscribeOptions } from "../pipeline/index.ts";
 import type { SchedulerCounters } from "../scheduling/index.ts";
 import type { Transcript } from "../transcription/index.ts";
 import type { ServerConfig } from "./config.ts";
+import { RequestError } from "./errors.ts";
+import { FairSlots, Turns } from "./fair-slots.ts";
 import { ServiceJob } from "./job.ts";
 import {
   QueueFullError,
@@ -25,6 +31,19 @@ import { INSTALL_HINT, isVideoPage, UnknownSiteError, YtDlpMissingError, type Vi
 
 /** More jobs at once gain nothing, and each has a decoder of its file and batches of its own. */
 const MAX_RUNNING_DEFAULT = 64;
+
+/** One in so many places is kept for clients that have no job running: long ones of one client would else take all of them for hours. */
+const RESERVED_PART = 8;
+
+/** Below this a place to keep is too much. */
+const MIN_TO_RESERVE = 3;
+
+/** Downloads at once, of all clients and of one: they cost a connection and a file each. */
+const MAX_DOWNLOADS = 64;
+const MAX_DOWNLOADS_PER_CLIENT = 16;
+
+/** Longest time without a byte, in ms. */
+const SILENCE_MS = 30_000;
 
 /** Captions are worth nothing late. */
 const LIVE_PRIORITY = 8;
@@ -43,11 +62,16 @@ export interface JobReport {
   /** From start to end, and from submission to start. */
   readonly seconds: number;
   readonly waitedSeconds: number;
+  /** What would have helped, where who runs the server can do something. */
+  readonly hint?: string;
 }
 
 export interface ServiceObserver {
   readonly onJobEnd?: (report: JobReport) => void;
   readonly onModelLoaded?: (model: ServedModel, seconds: number) => void;
+  /** Weights are about to be downloaded; and, now and then, how many bytes there are of a file. */
+  readonly onDownload?: (download: ModelDownload) => void;
+  readonly onDownloadProgress?: (progress: DownloadProgress) => void;
 }
 
 export interface ServiceOptions {
@@ -64,6 +88,13 @@ interface NamedFile {
   readonly name: string;
 }
 
+/** What comes of a job's URL. */
+interface Fetch {
+  /** Has ended, and has left no file but `file`. Never rejects. */
+  done: Promise<void>;
+  file: NamedFile | null;
+}
+
 interface LoadedModel extends ServedModel {
   readonly pipeline: WhisperPipeline;
 }
@@ -75,6 +106,13 @@ export class PipelineService implements TranscriptionService {
   readonly #videos: VideoDownloads;
   readonly #observer: ServiceObserver;
   readonly #maxRunning: number;
+  readonly #reserved: number;
+  readonly #downloads = new FairSlots({ slots: MAX_DOWNLOADS, perClient: MAX_DOWNLOADS_PER_CLIENT });
+  /** Before the videos' own places, of which there are few, and for which not more than a hundred may wait. */
+  readonly #videoDownloads = new FairSlots({ slots: MAX_DOWNLOADS, perClient: MAX_DOWNLOADS_PER_CLIENT });
+  /** Of each job with a URL that has not ended. */
+  readonly #fetches = new Map<ServiceJob, Fetch>();
+  readonly #turns = new Turns();
   readonly #waiting: ServiceJob[] = [];
   readonly #running = new Set<ServiceJob>();
   readonly #leases = new Set<EngineLease>();
@@ -97,6 +135,7 @@ export class PipelineService implements TranscriptionService {
     this.#observer = observer;
     // Jobs of one window each fill a batch.
     this.#maxRunning = config.maxRunning ?? Math.min(loaded[0].pipeline.engine.batchSize, MAX_RUNNING_DEFAULT);
+    this.#reserved = this.#maxRunning < MIN_TO_RESERVE ? 0 : Math.max(1, Math.floor(this.#maxRunning / RESERVED_PART));
   }
 
   /**
@@ -115,8 +154,10 @@ export class PipelineService implements TranscriptionService {
           dtype: config.dtype,
           offline: config.offline,
           ...(config.threads > 0 && { threads: config.threads }),
-          ...(config.modelDir !== undefined && { cacheDir: config.modelDir }),
+          ...(config.modelDir !== undefined && !(await isLocalModel(name)) && { cacheDir: config.modelDir }),
           ...(signal !== undefined && { signal }),
+          ...(observer?.onDownload !== undefined && { onDownload: observer.onDownload }),
+          ...(observer?.onDownloadProgress !== undefined && { onProgress: observer.onDownloadProgress }),
         });
         const model = {
           id: modelId(
@@ -143,9 +184,19 @@ export class PipelineService implements TranscriptionService {
     return this.#isAccepting;
   }
 
-  /** Jobs that wait, and that run. */
-  get load(): { readonly waiting: number; readonly running: number; readonly live: number } {
-    return { waiting: this.#waiting.length, running: this.#running.size, live: this.#leases.size };
+  /** Jobs that wait, those of them whose recording is being downloaded, and those that run; views that live captions hold. */
+  get load(): {
+    readonly waiting: number;
+    readonly downloading: number;
+    readonly running: number;
+    readonly live: number;
+  } {
+    return {
+      waiting: this.#waiting.length,
+      downloading: this.#downloads.used + this.#videoDownloads.used,
+      running: this.#running.size,
+      live: this.#leases.size,
+    };
   }
 
   /** What each model's scheduler has done, by model. */
@@ -156,10 +207,11 @@ export class PipelineService implements TranscriptionService {
   assertRoom(client: string): void {
     if (!this.#isAccepting) throw new ShuttingDownError();
     const isOwn = (job: ServiceJob): boolean => job.request.client === client;
-    const own = this.#waiting.filter(isOwn).length + [...this.#running].filter(isOwn).length;
+    const running = [...this.#running].filter(isOwn).length;
+    const own = this.#waiting.filter(isOwn).length + running;
     if (own >= this.#config.maxPerClient) throw new QueueFullError("client", this.#retryAfter(1));
     // Jobs that will start at once do not wait.
-    const free = Math.max(0, this.#maxRunning - this.#running.size);
+    const free = Math.max(0, this.#maxRunning - this.#running.size - (running > 0 ? this.#reserved : 0));
     const excess = this.#waiting.length - free - this.#config.maxQueue;
     if (excess >= 0) throw new QueueFullError("server", this.#retryAfter(excess + 1));
   }
@@ -170,6 +222,7 @@ export class PipelineService implements TranscriptionService {
     if (request.isResumed !== true) this.assertRoom(request.client);
     const job = new ServiceJob(request, model.id, (cancelled) => this.#dropIfWaiting(cancelled));
     this.#waiting.push(job);
+    if (request.audio.kind === "url") this.#fetch(job, new URL(request.audio.url));
     this.#arrange();
     this.#scheduleStart();
     return job;
@@ -227,18 +280,29 @@ export class PipelineService implements TranscriptionService {
     return Math.min(MAX_RETRY_AFTER_SECONDS, Math.max(1, seconds));
   }
 
-  /** Orders those that wait, each client's first before any one's second, and tells them. */
+  /**
+   * Orders those that wait, each client's first before any one's second, and tells them. Those whose recording is still to come are
+   * behind all that could start.
+   */
   #arrange(): void {
-    const turn = new Map<string, number>();
-    for (const { request } of this.#running) turn.set(request.client, (turn.get(request.client) ?? 0) + 1);
-    const turns = new Map<ServiceJob, number>();
-    // A client's own jobs keep their order, so that their turns rise.
-    for (const job of this.#waiting) {
+    const taken = new Map<string, number>();
+    for (const { request } of this.#running) taken.set(request.client, (taken.get(request.client) ?? 0) + 1);
+    const rounds = new Map<ServiceJob, number>();
+    const isReady = (job: ServiceJob): boolean => this.#fileOf(job) !== null;
+    // A client's own jobs keep their order, so that their rounds rise.
+    for (const job of [...this.#waiting.filter(isReady), ...this.#waiting.filter((job) => !isReady(job))]) {
       const { client } = job.request;
-      turns.set(job, turn.get(client) ?? 0);
-      turn.set(client, (turn.get(client) ?? 0) + 1);
+      rounds.set(job, taken.get(client) ?? 0);
+      taken.set(client, (taken.get(client) ?? 0) + 1);
     }
-    this.#waiting.sort((a, b) => (turns.get(a) ?? 0) - (turns.get(b) ?? 0) || a.sequence - b.sequence);
+    const turnOf = ({ request }: ServiceJob): number => this.#turns.of(request.client);
+    this.#waiting.sort(
+      (a, b) =>
+        Number(isReady(b)) - Number(isReady(a)) ||
+        (rounds.get(a) ?? 0) - (rounds.get(b) ?? 0) ||
+        turnOf(a) - turnOf(b) ||
+        a.sequence - b.sequence,
+    );
     this.#waiting.forEach((job, position) => job.place(position, this.#waiting.length));
   }
 
@@ -248,11 +312,97 @@ export class PipelineService implements TranscriptionService {
     this.#startScheduled = true;
     setImmediate(() => {
       this.#startScheduled = false;
-      while (this.#running.size < this.#maxRunning && this.#waiting.length > 0) {
-        void this.#run(this.#waiting.shift() as ServiceJob);
+      for (;;) {
+        // Each start changes whose turn it is.
+        this.#arrange();
+        const at = this.#waiting.findIndex((job) => this.#mayStart(job));
+        if (at < 0) break;
+        const [job] = this.#waiting.splice(at, 1);
+        this.#turns.serve(job.request.client);
+        void this.#run(job);
       }
-      this.#arrange();
+      this.#turns.forget(this.#waiting.map(({ request }) => request.client));
     });
+  }
+
+  #mayStart(job: ServiceJob): boolean {
+    if (this.#fileOf(job) === null) return false;
+    const free = this.#maxRunning - this.#running.size;
+    const isServed = [...this.#running].some(({ request }) => request.client === job.request.client);
+    return free > (isServed ? this.#reserved : 0);
+  }
+
+  /** What a job reads; null while it is to come. */
+  #fileOf(job: ServiceJob): NamedFile | null {
+    const { audio } = job.request;
+    return audio.kind === "file" ? audio : (this.#fetches.get(job)?.file ?? null);
+  }
+
+  /** Gets what a job's URL leads to; the job can start then, or has failed. */
+  #fetch(job: ServiceJob, url: URL): void {
+    let failure: unknown = null;
+    const fetch: Fetch = { file: null, done: Promise.resolve() };
+    this.#fetches.set(job, fetch);
+    fetch.done = this.#download(job, url).then(
+      (path) => void (fetch.file = { path, name: withoutPassword(url.href) }),
+      (error: unknown) => void (failure = error),
+    );
+    void fetch.done.then(() => {
+      const at = this.#waiting.indexOf(job);
+      if (at < 0) return; // it was cancelled
+      if (fetch.file !== null) return this.#scheduleStart();
+      this.#waiting.splice(at, 1);
+      const error = asError(readable(failure, null));
+      void this.#end(job, performance.now(), () => job.fail(error), "failed", 0, keepersHint(error));
+    });
+  }
+
+  /** @returns path of a file that is the caller's to remove */
+  async #download(job: ServiceJob, url: URL): Promise<string> {
+    if (isVideoPage(url)) return this.#downloadVideo(job, url);
+    try {
+      return await this.#downloadRecording(job, url);
+    } catch (error) {
+      if (!isWebPage(error)) throw error;
+      return this.#downloadVideo(job, url, error);
+    }
+  }
+
+  async #downloadRecording({ request, signal }: ServiceJob, url: URL): Promise<string> {
+    const { maxUploadBytes, allowPrivateAddresses, downloadTimeout, minDownloadRate } = this.#config;
+    const release = await this.#downloads.take(request.client, signal);
+    try {
+      const path = join(await this.#videos.readyFolder(), `download-${randomUUID()}`);
+      await downloadFile(url, path, {
+        signal,
+        allowPrivateAddresses,
+        proxyLookup: false,
+        maxBytes: maxUploadBytes,
+        timeoutMs: SILENCE_MS,
+        totalTimeoutMs: downloadTimeout * 1000,
+        minBytesPerSecond: minDownloadRate,
+      });
+      return path;
+    } finally {
+      release();
+    }
+  }
+
+  /** @param pageError that it is a web page, where that is how it was found out */
+  async #downloadVideo({ request, signal }: ServiceJob, { href }: URL, pageError?: Error): Promise<string> {
+    const name = withoutPassword(href);
+    const release = await this.#videoDownloads.take(request.client, signal);
+    try {
+      return await this.#videos.download(name, signal, request.client);
+    } catch (error) {
+      if (pageError === undefined) throw error;
+      if (error instanceof UnknownSiteError) throw pageError;
+      if (!(error instanceof YtDlpMissingError)) throw error;
+      const hint = { server: `if there is a video on it, ${INSTALL_HINT}` };
+      throw new UnsupportedAudioError(name, "it is a web page, not audio", { cause: error, hint });
+    } finally {
+      release();
+    }
   }
 
   #dropIfWaiting(job: ServiceJob): void {
@@ -272,66 +422,24 @@ export class PipelineService implements TranscriptionService {
       await this.#end(job, started, () => job.succeed(transcript, seconds), "done", transcript.duration);
     } catch (error) {
       if (job.signal.aborted) await this.#end(job, started, () => job.drop(), "cancelled");
-      else
-        await this.#end(
-          job,
-          started,
-          () => job.fail(error instanceof Error ? error : new Error(String(error))),
-          "failed",
-        );
+      else await this.#end(job, started, () => job.fail(asError(error)), "failed", 0, keepersHint(error));
     }
   }
 
   async #transcribe(job: ServiceJob): Promise<Transcript> {
-    const { audio } = job.request;
-    if (audio.kind === "file") return this.#read(job, audio);
-    const url = new URL(audio.url);
-    if (isVideoPage(url)) return this.#readVideo(job, url);
-    try {
-      return await this.#read(job, url);
-    } catch (error) {
-      if (!isWebPage(error)) throw error;
-      return this.#readVideo(job, url, error);
-    }
-  }
-
-  /** @param pageError that it is a web page, where that is how it was found out */
-  async #readVideo(job: ServiceJob, { href }: URL, pageError?: Error): Promise<Transcript> {
-    const name = withoutPassword(href);
-    let path: string;
-    try {
-      path = await this.#videos.download(name, job.signal);
-    } catch (error) {
-      if (pageError === undefined) throw error;
-      if (error instanceof UnknownSiteError) throw pageError;
-      if (!(error instanceof YtDlpMissingError)) throw error;
-      const hint = `if there is a video on it, ${INSTALL_HINT}`;
-      throw new UnsupportedAudioError(name, "it is a web page, not audio", { cause: error, hint });
-    }
-    try {
-      return await this.#read(job, { path, name });
-    } finally {
-      await rm(path, { force: true });
-    }
-  }
-
-  async #read(job: ServiceJob, input: URL | NamedFile): Promise<Transcript> {
     const { options } = job.request;
-    const file = input instanceof URL ? null : input;
+    const file = this.#fileOf(job) as NamedFile;
     const model = this.#model(job.model);
     try {
+      const own = options.algorithm === "sequential" ? options : { ...options, batchSize: this.#batchSize(model) };
       const given: TranscribeOptions = {
-        ...options,
-        ...(options.algorithm !== "sequential" && { batchSize: this.#batchSize(model) }),
-        maxBytes: this.#config.maxUploadBytes,
+        ...(own as TranscribeOptions),
         maxSeconds: this.#config.maxSeconds,
-        allowPrivateAddresses: this.#config.allowPrivateAddresses,
         signal: job.signal,
         onProgress: ({ processedSeconds, totalSeconds }) => job.progress(processedSeconds, totalSeconds),
         onSegment: (segment) => job.segment(segment),
       };
-      const source = input instanceof URL ? input : input.path;
-      const transcript = await model.pipeline.transcribe(source, given);
+      const transcript = await model.pipeline.transcribe(file.path, given);
       const warnings = transcript.warnings.map((warning) => withoutPath(warning, file));
       return { ...transcript, warnings };
     } catch (error) {
@@ -342,7 +450,7 @@ export class PipelineService implements TranscriptionService {
   /** Windows of one job that may be under way: those of all jobs together keep the engine busy, and no more memory is taken. */
   #batchSize({ pipeline }: LoadedModel): number {
     if (this.#config.batchSize !== undefined) return this.#config.batchSize;
-    const jobs = this.#running.size + this.#waiting.length;
+    const jobs = this.#running.size + this.#waiting.filter((job) => this.#fileOf(job) !== null).length;
     return Math.max(1, Math.round(pipeline.engine.batchSize / Math.max(1, jobs)));
   }
 
@@ -353,15 +461,21 @@ export class PipelineService implements TranscriptionService {
     tell: () => void,
     status: JobReport["status"],
     audioSeconds = 0,
+    hint?: string,
   ): Promise<void> {
     const { audio } = job.request;
-    if (audio.kind === "file" && audio.temporary) await rm(audio.path, { force: true }).catch(() => undefined);
+    const fetch = this.#fetches.get(job);
+    await fetch?.done;
+    const path = audio.kind === "file" && audio.temporary ? audio.path : fetch?.file?.path;
+    if (path !== undefined) await rm(path, { force: true }).catch(() => undefined);
+    this.#fetches.delete(job);
     this.#running.delete(job);
     const seconds = (performance.now() - started) / 1000;
     if (status === "done") this.#jobSeconds += (seconds - this.#jobSeconds) / 8;
-    const waitedSeconds = Math.max(0, (Date.now() - job.createdAt.getTime()) / 1000 - seconds);
+    const waitedSeconds = Math.max(0, (started - job.submittedAt) / 1000);
     tell();
-    this.#observer.onJobEnd?.({ model: job.model, status, audioSeconds, seconds, waitedSeconds });
+    const report = { model: job.model, status, audioSeconds, seconds, waitedSeconds };
+    this.#observer.onJobEnd?.(hint === undefined ? report : { ...report, hint });
     this.#scheduleStart();
     if (this.#running.size + this.#waiting.length === 0) this.#onIdle?.();
   }
@@ -396,16 +510,28 @@ async function warm({ engine }: WhisperPipeline): Promise<void> {
   }
 }
 
-/** An error as the client may read it: with its own name of the file, and no addresses of the inside. */
+/** What whoever runs the server could do about a failure. */
+function keepersHint(error: unknown): string | undefined {
+  return error instanceof InputError ? hintFor(error.hint, "server") : undefined;
+}
+
+function asError(error: unknown): Error {
+  return error instanceof Error ? error : new Error(String(error));
+}
+
+/**
+ * An error as the client may read it: with its own name of the file, no addresses of the inside, and no hints for callers of the
+ * library.
+ */
 function readable(error: unknown, file: NamedFile | null): unknown {
   if (!(error instanceof InputError)) return error;
-  const prefix = `Cannot read "${error.input}": `;
-  const reason = error.message.startsWith(prefix) ? error.message.slice(prefix.length) : error.message;
-  const plain = reason
-    .replace(/its host is at \S+, an address/, "its host is at an address")
-    .replace(/\nHint: pass allowPrivateAddresses.*/s, "");
+  if (file !== null && (error.cause as NodeJS.ErrnoException | undefined)?.code === "ENOENT") {
+    const message = `The server has lost ${quote(file.name)}: its file was removed`;
+    return new RequestError(500, message, { code: "upload_lost", cause: error });
+  }
+  const reason = error.reason.replace(/its host is at \S+, an address/, "its host is at an address");
   const Class = error instanceof UnsupportedAudioError ? UnsupportedAudioError : InputError;
-  return new Class(file?.name ?? error.input, withoutPath(plain, file), { cause: error });
+  return new Class(file?.name ?? error.input, withoutPath(reason, file), { cause: error, hint: error.hint });
 }
 
 /** Whether a URL gave a page instead of a recording (src/audio/sniff.ts). */

@@ -1,16 +1,20 @@
 /**
  * Multipart uploads, streamed to temporary files: no upload is ever whole in memory, and no file outlives what it was for. The
- * folder is the server's own; one that a killed server has left is removed by the next.
+ * folder is the server's own (held-folder.ts); one that a killed server has left is removed by the next, and one that somebody
+ * removes under a running server is made again.
  */
 import { randomUUID } from "node:crypto";
 import { createWriteStream } from "node:fs";
-import { mkdtemp, readdir, rm } from "node:fs/promises";
+import { mkdir, lstat, rm, statfs, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { Transform } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import type { FastifyRequest } from "fastify";
+import { diskReason, isDiskFull, OptionError } from "../errors.ts";
+import { makeFolder } from "../files/index.ts";
 import { RequestError } from "./errors.ts";
+import { HEARTBEAT_MS, HeldFolder, removeAbandoned } from "./held-folder.ts";
 
 /** Forms of all protocols have one file and some thirty fields; Gradio's upload several files. */
 const MAX_FILES = 16;
@@ -26,6 +30,15 @@ const IDLE_MS = 60_000;
 const MAX_NAME_LENGTH = 255;
 
 const PREFIX = "sotto-uploads-";
+
+/** Of the held folder: the files, apart from the mark of its holder. */
+const FILES = "files";
+
+/** What fails where files cannot be written; other calls are those of connections. */
+const FILE_CALLS: readonly string[] = ["open", "write", "close", "mkdir", "mkdtemp"];
+
+/** Less free space than this is none. */
+const MIN_FREE_BYTES = 64 << 10;
 
 /** A file as it was uploaded. */
 export interface UploadedFile {
@@ -50,17 +63,123 @@ export interface UploadedForm {
 }
 
 export class Uploads {
-  private constructor(
-    /** Folder of the temporary files. */
-    readonly folder: string,
-    readonly maxBytes: number,
-  ) {}
+  #held: HeldFolder;
+  #fault: string | null = null;
+  /** The one that makes the folder again, so that only one does. */
+  #repair: Promise<void> | null = null;
+  readonly #heartbeat: NodeJS.Timeout;
 
-  /** Makes the folder, and removes those that servers which no longer run have left. */
+  private constructor(
+    held: HeldFolder,
+    /** Folder that the server's folder lies in. */
+    private readonly parent: string,
+    readonly maxBytes: number,
+    private readonly ended: AbortController,
+  ) {
+    this.#held = held;
+    this.#heartbeat = setInterval(() => void this.check(), HEARTBEAT_MS).unref();
+  }
+
+  /**
+   * Makes the folder, and removes those that servers which no longer run have left.
+   *
+   * @throws {OptionError} if it cannot be made
+   */
   static async open(options: { readonly parent?: string | undefined; readonly maxBytes: number }): Promise<Uploads> {
     const parent = resolve(options.parent ?? tmpdir());
-    await removeStale(parent);
-    return new Uploads(await mkdtemp(join(parent, `${PREFIX}${process.pid}-`)), options.maxBytes);
+    const ended = new AbortController();
+    try {
+      // First, as what has been left may be what fills the disk.
+      await removeAbandoned(parent, PREFIX, ended.signal);
+      const held = await HeldFolder.make(parent, PREFIX);
+      await mkdir(join(held.path, FILES), { mode: 0o700 });
+      return new Uploads(held, parent, options.maxBytes, ended);
+    } catch (error) {
+      ended.abort();
+      throw new OptionError("uploadDir", `Cannot make a folder for uploads in "${parent}": ${diskReason(error)}`, {
+        cause: error,
+        hint: "name a folder that can be written with --upload_dir",
+      });
+    }
+  }
+
+  /** Folder of the temporary files. It is another one after it was removed and made again. */
+  get folder(): string {
+    return join(this.#held.path, FILES);
+  }
+
+  /** Why uploads cannot be written at present, without paths; null if they can. As of the last check. */
+  get fault(): string | null {
+    return this.#fault;
+  }
+
+  /**
+   * The folder of temporary files, made again if it is missing.
+   *
+   * @throws the file system's error if it cannot be made
+   */
+  async readyFolder(): Promise<string> {
+    const isThere = async (): Promise<boolean> =>
+      (await this.#held.exists()) && ((await lstat(this.folder).catch(() => null))?.isDirectory() ?? false);
+    if (!(await isThere())) {
+      this.#repair ??= this.#makeAgain().finally(() => (this.#repair = null));
+      await this.#repair;
+    }
+    return this.folder;
+  }
+
+  async #makeAgain(): Promise<void> {
+    if (!(await this.#held.exists())) {
+      this.ended.signal.throwIfAborted();
+      // Under another name: in a folder that many write to, the old one may have been taken.
+      const held = await HeldFolder.make(this.parent, PREFIX);
+      this.#held.release();
+      this.#held = held;
+    }
+    await makeFolder(this.folder, 0o700);
+  }
+
+  /** Finds out whether uploads can be written, and shows other servers that this one lives. */
+  async check(): Promise<void> {
+    if (this.ended.signal.aborted) return;
+    try {
+      await this.readyFolder();
+      await this.#held.touch();
+      const { bsize, blocks, bfree, bavail } = await statfs(this.folder);
+      const free = bsize * (process.getuid?.() === 0 ? bfree : bavail);
+      // Some file systems do not say.
+      if (blocks > 0 && free < MIN_FREE_BYTES) throw Object.assign(new Error("The disk is full"), { code: "ENOSPC" });
+      // A share that is used up shows in writing alone.
+      if (this.#fault !== null) await this.#tryWriting();
+      this.#fault = null;
+    } catch (error) {
+      this.#fault = diskReason(error)
+        .replace(/'[^']*'|"[^"]*"/g, "")
+        .trim();
+    }
+  }
+
+  async #tryWriting(): Promise<void> {
+    const path = this.newPath();
+    try {
+      await writeFile(path, Buffer.alloc(MIN_FREE_BYTES), { flag: "wx", mode: 0o600 });
+    } finally {
+      await this.remove(path);
+    }
+  }
+
+  /**
+   * The error for a file that could not be written, as clients may read it; the fault is known from then on, if it lasts.
+   *
+   * @returns any other error as it is
+   */
+  async writeError(error: unknown): Promise<unknown> {
+    const isFull = isDiskFull(error);
+    if (!isFull && !FILE_CALLS.includes((error as NodeJS.ErrnoException).syscall ?? "")) return error;
+    this.#fault ??= diskReason(error);
+    await this.check();
+    if (isFull) return error;
+    return new RequestError(503, "The server cannot write uploads", { code: "storage_unavailable", cause: error });
   }
 
   /** A path in the folder where nothing is. The ending of a name is kept if it is a plain one. */
@@ -73,7 +192,7 @@ export class Uploads {
    * Reads a multipart request to its end.
    *
    * @throws {RequestError} 400 for a broken form, 408 for a client that sends nothing, 413 for too much, 415 for another media
-   * type; no file is left then
+   * type, 503 if files cannot be written; the system's error if the disk is full. No file is left then
    */
   async receive(request: FastifyRequest): Promise<UploadedForm> {
     if (!request.isMultipart()) {
@@ -86,14 +205,16 @@ export class Uploads {
     try {
       // Fields take room too; what exceeds the ceiling for certain need not be read first.
       if (announced > this.maxBytes + MAX_FIELD_BYTES) throw tooLarge(this.maxBytes);
+      await this.readyFolder();
       await form.read(request);
+      if (this.#fault !== null) await this.check();
       return form;
     } catch (error) {
       // What the client still sends goes nowhere, so that it gets to read the answer.
       request.raw.unpipe();
       request.raw.resume();
       await form.dispose();
-      throw formError(error, request);
+      throw await this.writeError(formError(error, request));
     }
   }
 
@@ -104,7 +225,10 @@ export class Uploads {
 
   /** Removes the folder. */
   async close(): Promise<void> {
-    await rm(this.folder, { recursive: true, force: true });
+    clearInterval(this.#heartbeat);
+    this.ended.abort();
+    await this.#repair?.catch(() => undefined);
+    await this.#held.remove();
   }
 }
 
@@ -199,7 +323,7 @@ function tooLarge(maxBytes: number): RequestError {
 }
 
 function formError(error: unknown, request: FastifyRequest): unknown {
-  if (error instanceof RequestError || (error as NodeJS.ErrnoException).code === "ENOSPC") return error;
+  if (error instanceof RequestError || isDiskFull(error)) return error;
   if (request.raw.destroyed && !request.raw.complete) {
     return new RequestError(408, "Cannot read the form: the client has gone", { code: "client_closed", cause: error });
   }
@@ -210,22 +334,4 @@ function formError(error: unknown, request: FastifyRequest): unknown {
   // What is left is said of the form by its parser; failures of the disk have a code of the system.
   if ((error as NodeJS.ErrnoException).syscall !== undefined) return error;
   return new RequestError(400, `Cannot read the form: ${message}`, { code: "invalid_form", cause: error });
-}
-
-/** Removes the folders of servers that are gone, whose number is in the name. */
-async function removeStale(parent: string): Promise<void> {
-  for (const name of await readdir(parent)) {
-    const pid = Number(new RegExp(`^${PREFIX}(\\d+)-`).exec(name)?.[1] ?? NaN);
-    if (Number.isNaN(pid) || isRunning(pid)) continue;
-    await rm(join(parent, name), { recursive: true, force: true }).catch(() => undefined); // another user's
-  }
-}
-
-function isRunning(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === "EPERM";
-  }
 }

@@ -9,6 +9,7 @@ import { readdir, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { isPrivateAddress } from "../audio/private-address.ts";
 import { InputError } from "../errors.ts";
+import { FairSlots } from "./fair-slots.ts";
 
 /** A video's description is some 100 kB; with chapters and comments turned off, never this much. */
 const MAX_DESCRIPTION_BYTES = 16 * 2 ** 20;
@@ -21,12 +22,12 @@ const DOWNLOAD_MS = 20 * 60_000;
 const MEASURE_MS = 500;
 /** Downloads that run at once; sites slow down who asks for more. */
 const MAX_RUNNING = 2;
-/** Downloads that wait: jobs that run do, of which there are 64 unless the server is told otherwise, and calls of Gradio. */
+/** Downloads that wait: 64 jobs at most (transcription-service.ts), and calls of Gradio. */
 const MAX_WAITING = 100;
 const MAX_URL_CHARACTERS = 2048;
 
-/** What to do where yt-dlp is missing; for the person at the client, who may have to ask another one. */
-export const INSTALL_HINT = "install yt-dlp (https://github.com/yt-dlp/yt-dlp) on the server, where PATH leads to it";
+/** What to do where yt-dlp is missing; for who runs the server, as nobody else can do it. */
+export const INSTALL_HINT = "install yt-dlp (https://github.com/yt-dlp/yt-dlp) where the server's PATH leads to it";
 
 /** Sites whose pages are not read first, to see whether they are a recording: many answer only browsers. */
 const SITES: ReadonlySet<string> = new Set([
@@ -54,8 +55,8 @@ export class UnknownSiteError extends InputError {
 }
 
 export interface VideoOptions {
-  /** Where files go. */
-  readonly folder: string;
+  /** Where files go, or what makes sure of it. */
+  readonly folder: string | (() => Promise<string>);
   readonly maxUploadBytes: number;
   readonly maxSeconds: number;
   readonly allowPrivateAddresses: boolean;
@@ -66,56 +67,42 @@ interface Description {
   readonly isLive: boolean;
 }
 
-/** Downloads of a server: bounded, a few at a time. */
+/** Downloads of a server: bounded, a few at a time, and fair among clients. */
 export class VideoDownloads {
   readonly #options: VideoOptions;
-  readonly #waiting: (() => void)[] = [];
-  #running = 0;
+  readonly #slots = new FairSlots({ slots: MAX_RUNNING, perClient: MAX_RUNNING });
 
   constructor(options: VideoOptions) {
     this.#options = options;
   }
 
+  /** The folder where files go, which is there. */
+  async readyFolder(): Promise<string> {
+    const { folder } = this.#options;
+    return typeof folder === "string" ? folder : folder();
+  }
+
   /**
    * Downloads the sound of a video.
    *
+   * @param client who asks; clients take turns
    * @returns path of a file in the folder, which is the caller's to remove
    * @throws {YtDlpMissingError} {UnknownSiteError} {InputError} if it is too long or too large, or cannot be had
    * @throws the signal's reason
    */
-  async download(url: string, signal: AbortSignal): Promise<string> {
-    if (this.#running < MAX_RUNNING) this.#running++;
-    else await this.#turn(url, signal);
-    try {
-      signal.throwIfAborted();
-      return await downloadVideo(url, this.#options, signal);
-    } finally {
-      // The place goes to the next one.
-      const next = this.#waiting.shift();
-      if (next === undefined) this.#running--;
-      else next();
-    }
-  }
-
-  #turn(url: string, signal: AbortSignal): Promise<void> {
+  async download(url: string, signal: AbortSignal, client = ""): Promise<string> {
     signal.throwIfAborted();
-    if (this.#waiting.length >= MAX_WAITING) throw new InputError(url, "too many videos are being downloaded");
-    return new Promise((resolve, reject) => {
-      const leave = (): void => {
-        this.#waiting.splice(this.#waiting.indexOf(go), 1);
-        reject(signal.reason as Error);
-      };
-      const go = (): void => {
-        signal.removeEventListener("abort", leave);
-        resolve();
-      };
-      signal.addEventListener("abort", leave, { once: true });
-      this.#waiting.push(go);
-    });
+    if (this.#slots.waiting >= MAX_WAITING) throw new InputError(url, "too many videos are being downloaded");
+    const release = await this.#slots.take(client, signal);
+    try {
+      return await downloadVideo(url, await this.readyFolder(), this.#options, signal);
+    } finally {
+      release();
+    }
   }
 }
 
-async function downloadVideo(url: string, options: VideoOptions, signal: AbortSignal): Promise<string> {
+async function downloadVideo(url: string, folder: string, options: VideoOptions, signal: AbortSignal): Promise<string> {
   await assertPublic(url, options.allowPrivateAddresses);
   const { duration, isLive } = await describe(url, signal);
   if (isLive) throw new InputError(url, "it is a live broadcast, which has no end yet");
@@ -127,9 +114,9 @@ async function downloadVideo(url: string, options: VideoOptions, signal: AbortSi
   }
   const stem = `video-${randomBytes(16).toString("hex")}`;
   const files = async (): Promise<string[]> =>
-    (await readdir(options.folder).catch(() => []))
+    (await readdir(folder).catch(() => []))
       .filter((name) => name.startsWith(`${stem}.`))
-      .map((name) => join(options.folder, name));
+      .map((name) => join(folder, name));
   const stopped = new AbortController();
   const measure = async (): Promise<void> => {
     const sizes = await Promise.all(
@@ -144,7 +131,7 @@ async function downloadVideo(url: string, options: VideoOptions, signal: AbortSi
       url,
       [
         ...["--format", "bestaudio/best", ...ceiling, "--no-mtime", "--no-part", "--fixup", "never"],
-        ...["--output", join(options.folder, `${stem}.%(ext)s`)],
+        ...["--output", join(folder, `${stem}.%(ext)s`)],
       ],
       DOWNLOAD_MS,
       AbortSignal.any([signal, stopped.signal]),
@@ -180,7 +167,9 @@ async function assertPublic(text: string, allowPrivateAddresses: boolean): Promi
     throw new InputError(text, "its host has no address", { cause });
   });
   if (addresses.some(({ address }) => isPrivateAddress(address))) {
-    throw new InputError(text, "its host is an address of this machine or a private network");
+    throw new InputError(text, "its host is at an address of this machine or a private network", {
+      hint: { server: "allowPrivateAddresses (--allow_private_addresses) lets clients name such hosts" },
+    });
   }
 }
 
@@ -252,9 +241,12 @@ function run(url: string, args: readonly string[], timeoutMs: number, signal: Ab
 
 function startError(url: string, cause: NodeJS.ErrnoException): InputError {
   if (cause.code !== "ENOENT") return new InputError(url, cause.message, { cause });
-  return new YtDlpMissingError(url, "videos need the program yt-dlp, which is not installed on the server", {
+  return new YtDlpMissingError(url, "it is a page of a video site, and this server reads only links to recordings", {
     cause,
-    hint: INSTALL_HINT,
+    hint: {
+      server: INSTALL_HINT,
+      client: "give the link of the audio or video file itself, or download it and send the file",
+    },
   });
 }
 

@@ -65,7 +65,7 @@ export function float32ToFloat16(value: number): number {
 }
 
 /** Nearest float16 bit patterns, ties to even; too large values become infinity. */
-export function toFloat16(values: Float32Array): Uint16Array<ArrayBuffer> {
+export function toFloat16(values: Float32Array): Uint16Array {
   const bits = new Uint32Array(values.buffer, values.byteOffset, values.length);
   const result = new Uint16Array(values.length);
   for (let i = 0; i < bits.length; i++) result[i] = float32BitsToFloat16(bits[i]);

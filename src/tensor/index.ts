@@ -9,3 +9,4 @@ export {
   type StoredDType,
 } from "./dtype.ts";
 export { roundHalfEven } from "./round-half-even.ts";
+export { allFinite, firstNotFinite } from "./finite.ts";

@@ -46,6 +46,20 @@ describe("languageCode()", () => {
     ["sinhalese", "si"],
     ["castilian", "es"],
     ["mandarin", "zh"],
+    ["en-US", "en"],
+    ["pt-BR", "pt"],
+    ["PT_br", "pt"],
+    ["zh-Hans-CN", "zh"],
+    ["zh-yue", "yue"],
+    ["zh-cmn-Hans", "zh"],
+    ["yue-HK", "yue"],
+    ["haw-US", "haw"],
+    ["de-DE-1996", "de"],
+    ["es-419", "es"],
+    ["nb-NO", "no"],
+    ["fil", "tl"],
+    ["iw", "he"],
+    ["jv-ID", "jw"],
   ])("takes %s for %s", (value, code) => {
     expect(languageCode(value)).toBe(code);
   });
@@ -65,6 +79,9 @@ describe("languageCode()", () => {
     ["<|xx|>", "tokens", ", <|de|>, ", "german"],
     ["|de|", "tokens", ", <|de|>, ", "german"],
     ["klingon", "names and aliases", ", german, ", "<|de|>"],
+    ["xx-US", "names and aliases", ", german, ", "<|de|>"],
+    ["en-", "names and aliases", ", german, ", "<|de|>"],
+    ["english-US", "names and aliases", ", german, ", "<|de|>"],
     ["jav", "names and aliases", ", castilian, ", "<|de|>"],
     ["", "names and aliases", ", german, ", "<|de|>"],
   ])('refuses "%s" and lists the %s (facts 1.8.2)', (value, _style, listed, notListed) => {

@@ -124,6 +124,18 @@ export const LANGUAGE_ALIASES: ReadonlyMap<string, string> = new Map([
   ["mandarin", "zh"],
 ]);
 
+/** Codes that BCP 47 has, or had, for languages which Whisper calls something else. */
+const OTHER_CODES: ReadonlyMap<string, string> = new Map([
+  ["cmn", "zh"],
+  ["fil", "tl"],
+  ["in", "id"],
+  ["iw", "he"],
+  ["ji", "yi"],
+  ["jv", "jw"],
+  ["mo", "ro"],
+  ["nb", "no"],
+]);
+
 const codesByName = new Map([
   ...[...LANGUAGES].map(([code, name]): [string, string] => [name, code]),
   ...LANGUAGE_ALIASES,
@@ -132,7 +144,8 @@ const codesByName = new Map([
 /**
  * Finds the code of a language.
  *
- * @param nameOrCodeOrToken "de", "German", "castilian", "<|de|>"; capitals do not matter
+ * @param nameOrCodeOrToken "de", "German", "castilian", "<|de|>"; capitals do not matter. Of a tag with a region or a script (BCP 47:
+ * "en-US", "pt_BR", "zh-Hans-CN", "zh-yue") the language counts
  * @returns the code: two letters, or "haw" or "yue"
  * @throws {OptionError} listing what exists, as codes, tokens or names, whichever the value looks like (facts 1.8.2)
  */
@@ -141,7 +154,7 @@ export function languageCode(nameOrCodeOrToken: string): string {
   const inToken = /^<\|(.+)\|>$/.exec(value)?.[1];
   if (inToken !== undefined && LANGUAGES.has(inToken)) return inToken;
   if (LANGUAGES.has(value)) return value;
-  const code = codesByName.get(value);
+  const code = codesByName.get(value) ?? codeOfTag(value);
   if (code !== undefined) return code;
 
   const codes = [...LANGUAGES.keys()];
@@ -152,6 +165,18 @@ export function languageCode(nameOrCodeOrToken: string): string {
     "language",
     `Unknown language ${quote(nameOrCodeOrToken)}, expected one of ${accepted.join(", ")}`,
   );
+}
+
+/** The language of a tag; undefined if it is none, or Whisper does not know it. */
+function codeOfTag(tag: string): string | undefined {
+  const [language, ...rest] = tag.split(/[-_]/);
+  if (!/^[a-z]{2,3}$/.test(language) || !rest.every((part) => /^[a-z0-9]{1,8}$/.test(part))) return undefined;
+  // "zh-yue" is Cantonese, the older way to say "yue"; what else may follow a language says nothing of it.
+  for (const code of [...rest.slice(0, 1).filter((part) => part.length === 3), language]) {
+    const known = OTHER_CODES.get(code) ?? code;
+    if (LANGUAGES.has(known) && (code === language || OTHER_CODES.has(code) || known === "yue")) return known;
+  }
+  return undefined;
 }
 
 /** English name of a language in lower case; the code itself where no name is known, which a fine-tuned model may have. */

@@ -23,11 +23,17 @@ interface FakeToken {
   special?: boolean;
 }
 
-/** A tokenizer.json of the 128 ASCII characters and the special tokens of an official vocabulary. */
+/** Tokens of these ids that never come up. */
+function unused(from: number, to: number): Record<string, number> {
+  return Object.fromEntries(Array.from({ length: to - from }, (_, i) => [`unused${from + i}`, from + i]));
+}
+
+/** A tokenizer.json of the 128 ASCII characters, tokens that never come up, and the special tokens of an official vocabulary. */
 function asciiOnly(nVocab: number, more: FakeToken[] = [], model: object = {}): string {
-  const ascii = Array.from({ length: 128 }, (_, id): [string, number] => [toByteAlphabet(String.fromCharCode(id)), id]);
-  const vocab = Object.fromEntries(ascii); // lists "0" to "9" first, so not in the order of the ids
   const s = specialTokens(nVocab);
+  const ascii = Array.from({ length: 128 }, (_, id): [string, number] => [toByteAlphabet(String.fromCharCode(id)), id]);
+  // Lists "0" to "9" first, so not in the order of the ids.
+  const vocab = { ...Object.fromEntries(ascii), ...unused(128, s.eot) };
   const added: FakeToken[] = [
     { id: s.eot, content: "<|endoftext|>" },
     { id: s.sot, content: "<|startoftranscript|>" },
@@ -160,7 +166,7 @@ describe("Tokenizer.decode()", () => {
   });
 
   it("finds tokens in a file that is not in the order of the ids", () => {
-    const json = asciiOnly(51865, [], { vocab: { b: 1, a: 0, Ġ: 4, "\u0022": 3 } });
+    const json = asciiOnly(51865, [], { vocab: { b: 1, a: 0, Ġ: 4, "\u0022": 3, ...unused(5, 50258) } });
     const shuffled = Tokenizer.fromFiles({ tokenizerJson: json });
     expect(shuffled.decode([1, 0, 4, 3])).toBe('ba "');
     expect(shuffled.tokenToId("Ġ")).toBe(4);
@@ -363,6 +369,19 @@ describe("Tokenizer.fromFiles()", () => {
   ])("refuses %s", (_what, files, message) => {
     expect(() => Tokenizer.fromFiles(files)).toThrow(CheckpointError);
     expect(() => Tokenizer.fromFiles(files)).toThrow(message);
+  });
+
+  it.each([
+    ["an empty vocabulary", { tokenizerJson: asciiOnly(51865, [], { vocab: {} }) }, 'field "model.vocab" has 0 tokens'],
+    ["an empty vocab.json", { vocabJson: "{}" }, "the file has 0 tokens, expected the 50257 before endoftext\nHint: "],
+    [
+      "half a vocabulary",
+      { tokenizerJson: asciiOnly(51865, [], { vocab: Object.fromEntries([["a", 0]]) }) },
+      'field "model.vocab" has 1 tokens, expected the 50257 before endoftext',
+    ],
+  ])("refuses %s, which leaves text without characters", (_what, files, message) => {
+    expect(() => Tokenizer.fromFiles(files, 51865)).toThrow(CheckpointError);
+    expect(() => Tokenizer.fromFiles(files, 51865)).toThrow(message);
   });
 
   it("refuses the tokenizer of another model", () => {

@@ -57,6 +57,7 @@ export class Tokenizer {
     this.#vocabulary = Vocabulary.fromFiles(files);
     const idOf = (token: string): number | undefined => this.#vocabulary.id(token);
     this.special = findSpecialTokens(this.#vocabulary.added.values(), idOf, nVocab);
+    this.#vocabulary.checkText(this.special.eot);
     this.multilingual = this.special.eot !== 50256;
     this.#languages = new Map([...this.special.languages].map(([code, id]) => [id, code]));
   }

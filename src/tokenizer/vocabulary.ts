@@ -28,6 +28,8 @@ const MAX_TOKENS = 1 << 20;
 const utf8 = new TextEncoder();
 
 export class Vocabulary {
+  /** The file that it was read from. */
+  readonly #file: string;
   readonly #text: string;
   /** Where each token lies in the text. */
   readonly #places: Int32Array;
@@ -37,7 +39,8 @@ export class Vocabulary {
   #ids: Map<string, number> | undefined;
   #tokens: Map<number, string> | undefined;
 
-  private constructor(text: string, places: Int32Array, added: readonly AddedToken[]) {
+  private constructor(file: string, text: string, places: Int32Array, added: readonly AddedToken[]) {
+    this.#file = file;
     this.#text = text;
     this.#places = places;
     this.#added = new Map(added.map((token) => [token.id, token]));
@@ -77,7 +80,7 @@ export class Vocabulary {
       });
       assertEnd(text, end);
       if (places === undefined) throw new SyntaxError('"model.vocab" is missing');
-      return new Vocabulary(text, places, added);
+      return new Vocabulary("tokenizer.json", text, places, added);
     });
   }
 
@@ -91,7 +94,22 @@ export class Vocabulary {
       const members = Object.entries(JSON.parse(addedTokensJson ?? "{}") as Record<string, unknown>);
       return parseAddedTokens(members.map(([content, id]) => ({ id, content })));
     });
-    return new Vocabulary(text, places, added);
+    return new Vocabulary("vocab.json", text, places, added);
+  }
+
+  /**
+   * Checks that the vocabulary has all tokens of text: a model's text would have holes without them.
+   *
+   * @param eot id of endoftext: those below it are text
+   * @throws {CheckpointError} if there are fewer
+   */
+  checkText(eot: number): void {
+    const found = this.#places.length;
+    if (found >= eot) return;
+    const field = this.#file === "tokenizer.json" ? `field "model.vocab"` : "the file";
+    throw new CheckpointError(this.#file, [`${field} has ${found} tokens, expected the ${eot} before endoftext`], {
+      hint: "the file is damaged, or of another model; get it again",
+    });
   }
 
   /** Tokens beside the byte-level vocabulary, by id. */

@@ -1,6 +1,8 @@
 /** What a caller may ask of the chunked algorithm, checked once against the model before any audio is read. */
 import { APPEND_PUNCTUATIONS, PREPEND_PUNCTUATIONS } from "../alignment/index.ts";
 import {
+  DECODING_OPTIONS,
+  decodingWarnings,
   resolveDecoding,
   type DecodingDefaults,
   type DecodingOptions,
@@ -8,9 +10,20 @@ import {
   type ResolvedDecoding,
 } from "../decoding/index.ts";
 import type { Engine } from "../engine/engine.ts";
-import { OptionError, quote } from "../errors.ts";
+import { OptionError } from "../errors.ts";
 import { windowFrames, type Head } from "../model/index.ts";
-import type { Task } from "../tokenizer/index.ts";
+import {
+  abortSignal,
+  anyOf,
+  assertOptions,
+  callback,
+  flag,
+  listOf,
+  number,
+  text,
+  whole,
+  type OptionKind,
+} from "../options/index.ts";
 import type { WordOptions } from "./piece-words.ts";
 import type { Segment } from "./transcript.ts";
 import { windowLayout, type WindowLayout } from "./windows.ts";
@@ -43,7 +56,7 @@ export interface Progress {
 }
 
 export interface ChunkedOptions extends Omit<DecodingOptions, "withoutTimestamps"> {
-  /** Default false: one segment holds the whole text. */
+  /** Default true. Without timestamps one segment holds the whole text, and subtitles cannot be made of it. */
   readonly returnTimestamps?: boolean | undefined;
   /** Adds the language to each chunk. Default false. */
   readonly returnLanguage?: boolean | undefined;
@@ -67,29 +80,43 @@ export interface ChunkedOptions extends Omit<DecodingOptions, "withoutTimestamps
   readonly onSegment?: ((segment: Segment) => void) | undefined;
 }
 
-/** Names of all options, for whoever has to refuse others. */
-export const CHUNKED_OPTIONS: readonly (keyof ChunkedOptions)[] = [
-  "task",
-  "language",
-  "maxLength",
-  "sampleLength",
-  "suppressTokens",
-  "suppressNumerals",
-  "suppressBlank",
-  "maxInitialTimestamp",
-  "returnTimestamps",
-  "returnLanguage",
-  "languagePerWindow",
-  "wordTimestamps",
-  "prependPunctuations",
-  "appendPunctuations",
-  "chunkLength",
-  "strideLength",
-  "batchSize",
-  "signal",
-  "onProgress",
-  "onSegment",
-];
+/** What both algorithms say of words, languages and events. */
+export const COMMON_OPTIONS = {
+  languagePerWindow: flag,
+  wordTimestamps: flag,
+  prependPunctuations: text,
+  appendPunctuations: text,
+  signal: abortSignal,
+  onProgress: callback,
+  onSegment: callback,
+} as const satisfies Readonly<Partial<Record<keyof ChunkedOptions, OptionKind>>>;
+
+const { signal, onProgress, onSegment } = COMMON_OPTIONS;
+const EVENT_OPTIONS = { signal, onProgress, onSegment, onResult: callback };
+
+/** @throws {OptionError} for a signal that is none, and events that are not functions */
+export function assertEvents(events: Readonly<Record<keyof typeof EVENT_OPTIONS, unknown>>): void {
+  assertOptions("a transcription", events, EVENT_OPTIONS);
+}
+
+const { withoutTimestamps: _, ...CHUNKED_DECODING } = DECODING_OPTIONS;
+
+/** Most windows computed together. */
+export const BATCH_SIZE: OptionKind = whole(1, MAX_BATCH_SIZE);
+
+/** All options, and the values that each takes, whatever the model. */
+export const CHUNKED_OPTIONS = {
+  ...CHUNKED_DECODING,
+  ...COMMON_OPTIONS,
+  returnTimestamps: flag,
+  returnLanguage: flag,
+  chunkLength: number({ from: 0 }),
+  strideLength: anyOf(
+    number({ from: 0 }),
+    listOf(number({ from: 0 }), "such numbers: left, right", { from: 2, to: 2 }),
+  ),
+  batchSize: BATCH_SIZE,
+} as const satisfies Readonly<Record<keyof ChunkedOptions, OptionKind>>;
 
 export interface ResolvedChunked {
   readonly decoding: ResolvedDecoding;
@@ -112,10 +139,26 @@ export function resolveWords(
   return options.wordTimestamps === true ? { prependPunctuations, appendPunctuations } : null;
 }
 
-/** openai/whisper's warning (facts 2.3.15). */
-export function wordWarnings(words: WordOptions | null, task: Task): string[] {
-  return words !== null && task === "translate" ? ["Times of words in translations may not be reliable"] : [];
+/** What both algorithms warn of: options without effect, and openai/whisper's warning of words in translations (facts 2.3.15). */
+export function commonWarnings(
+  { engine, tokenizer }: TranscriptionContext,
+  options: CommonOptions,
+  decoding: ResolvedDecoding,
+): string[] {
+  const warnings = decodingWarnings(options, decoding, engine.dimensions);
+  if (options.languagePerWindow === true && !tokenizer.multilingual) {
+    warnings.push('"languagePerWindow" has no effect: the checkpoint is English-only');
+  }
+  const hasWords = options.wordTimestamps === true;
+  for (const name of ["prependPunctuations", "appendPunctuations"] as const) {
+    if (options[name] !== undefined && !hasWords) warnings.push(`"${name}" has no effect without wordTimestamps`);
+  }
+  if (hasWords && decoding.task === "translate") warnings.push("Times of words in translations may not be reliable");
+  return warnings;
 }
+
+type CommonOptions = DecodingOptions &
+  Pick<ChunkedOptions, Exclude<keyof typeof COMMON_OPTIONS, "onProgress" | "onSegment">>;
 
 /**
  * Checks the options and fills in what is missing.
@@ -123,8 +166,9 @@ export function wordWarnings(words: WordOptions | null, task: Task): string[] {
  * @throws {OptionError} for a value that does not exist, is out of range, or contradicts another
  */
 export function resolveChunked(context: TranscriptionContext, options: ChunkedOptions): ResolvedChunked {
+  assertOptions("transcribeChunked", options, CHUNKED_OPTIONS);
   const { engine, tokenizer, generation } = context;
-  const returnTimestamps = options.returnTimestamps ?? false;
+  const returnTimestamps = options.returnTimestamps ?? true;
   const decoding = resolveDecoding(
     tokenizer,
     engine.dimensions.nTextCtx,
@@ -137,28 +181,20 @@ export function resolveChunked(context: TranscriptionContext, options: ChunkedOp
       hint: "leave out one of language and languagePerWindow",
     });
   }
-  const batchSize = options.batchSize ?? Math.min(engine.batchSize, MAX_BATCH_SIZE);
-  if (!Number.isInteger(batchSize) || batchSize < 1 || batchSize > MAX_BATCH_SIZE) {
-    throw new OptionError(
-      "batchSize",
-      `Batches cannot hold ${quote(batchSize)} windows, expected a whole number from 1 to ${MAX_BATCH_SIZE}`,
-    );
-  }
   if (options.chunkLength === 0 && options.strideLength !== undefined) {
     throw new OptionError("strideLength", "Windows cannot overlap when chunking is off (chunkLength 0)");
   }
-  const words = resolveWords(options);
   return {
     decoding,
     layout:
       options.chunkLength === 0
         ? null
         : windowLayout(options.chunkLength, options.strideLength, windowFrames(engine.dimensions) / 100),
-    batchSize,
+    batchSize: options.batchSize ?? Math.min(engine.batchSize, MAX_BATCH_SIZE),
     returnTimestamps,
     returnLanguage: options.returnLanguage ?? false,
     languagePerWindow,
-    words,
-    warnings: wordWarnings(words, decoding.task),
+    words: resolveWords(options),
+    warnings: commonWarnings(context, options, decoding),
   };
 }

@@ -12,6 +12,7 @@ import { tensor, type Tensor } from "../tensor/index.ts";
 import type { AudioStream } from "../audio/index.ts";
 import { streamBatches } from "./batches.ts";
 import {
+  assertEvents,
   resolveChunked,
   type ChunkedOptions,
   type Progress,
@@ -90,6 +91,7 @@ export async function transcribeManyChunked(
 ): Promise<PromiseSettledResult<Transcript>[]> {
   const { onProgress, onSegment, onResult, signal, ...rest } = options;
   try {
+    assertEvents({ signal, onProgress, onSegment, onResult });
     const resolved = resolveChunked(context, rest);
     const recordings = sources.map(
       (source, i) =>

@@ -1,13 +1,14 @@
 import { describe, expect, it } from "vitest";
 import { decodeWithFallback, fallbackReasons, isSilent, type Thresholds, type WindowScores } from "./fallback.ts";
 
-const DEFAULTS: Thresholds = { compressionRatio: 2.4, logprob: -1, noSpeech: 0.6 };
-const OFF: Thresholds = { compressionRatio: null, logprob: null, noSpeech: null };
+const DEFAULTS: Thresholds = { compressionRatio: 2.4, entropy: null, logprob: -1, noSpeech: 0.6 };
+const OFF: Thresholds = { compressionRatio: null, entropy: null, logprob: null, noSpeech: null };
 
 /** [compressionRatio, avgLogprob, noSpeechProb] */
 type Scores = readonly [number, number, number];
 const scoresOf = ([compressionRatio, avgLogprob, noSpeechProb]: Scores, temperature = 0): WindowScores => ({
   compressionRatio,
+  entropy: null,
   avgLogprob,
   noSpeechProb,
   temperature,
@@ -43,6 +44,20 @@ describe("fallbackReasons() (facts 2.3.4)", () => {
     ["a threshold of 0 is a threshold", GOOD, { compressionRatio: 0 }, ["compressionRatio"]],
   ])("%s", (_, scores, thresholds, expected) => {
     expect(fallbackReasons(scoresOf(scores), { ...DEFAULTS, ...thresholds })).toEqual(expected);
+  });
+});
+
+describe("fallbackReasons() by entropy, as whisper.cpp does", () => {
+  const CPP: Thresholds = { ...DEFAULTS, compressionRatio: null, entropy: 2.4 };
+  it.each<[string, number | null, Scores, string[]]>([
+    ["low: it repeats itself", 2.39, GOOD, ["entropy"]],
+    ["exactly the threshold is good", 2.4, GOOD, []],
+    ["high", 3.2, REPETITIVE, []],
+    ["too few tokens", null, GOOD, []],
+    ["silence is no excuse", 1, SILENT, ["entropy"]],
+    ["unsure as well", 1, UNSURE, ["entropy", "avgLogprob"]],
+  ])("%s", (_, entropy, scores, expected) => {
+    expect(fallbackReasons({ ...scoresOf(scores), entropy }, CPP)).toEqual(expected);
   });
 });
 

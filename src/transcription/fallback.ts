@@ -12,21 +12,28 @@ import type { FallbackReason, FailedAttempt } from "./transcript.ts";
 export interface Thresholds {
   /** Higher: the text repeats itself. */
   readonly compressionRatio: number | null;
+  /** Lower: the end of the text repeats itself (whisper.cpp's rule). */
+  readonly entropy: number | null;
   /** Lower: the model was unsure. */
   readonly logprob: number | null;
   /** Higher: nobody speaks, unless the model is sure of its text. */
   readonly noSpeech: number | null;
 }
 
-export type WindowScores = Pick<DecodingResult, "compressionRatio" | "avgLogprob" | "noSpeechProb" | "temperature">;
+export type WindowScores = Pick<
+  DecodingResult,
+  "compressionRatio" | "entropy" | "avgLogprob" | "noSpeechProb" | "temperature"
+>;
 
 /**
  * Why a window should be decoded again: nothing, if it is good, or if it is silence, of which no temperature makes
- * speech. Silence also excuses text that repeats itself, as in openai/whisper.
+ * speech. Silence also excuses text that repeats itself, as in openai/whisper, but not from whisper.cpp's rule of entropy, as in
+ * whisper.cpp.
  */
 export function fallbackReasons(scores: WindowScores, thresholds: Thresholds): FallbackReason[] {
-  const { compressionRatio, logprob, noSpeech } = thresholds;
+  const { compressionRatio, entropy, logprob, noSpeech } = thresholds;
   const reasons: FallbackReason[] = [];
+  if (entropy !== null && scores.entropy !== null && scores.entropy < entropy) reasons.push("entropy");
   const isRepetitive = compressionRatio !== null && scores.compressionRatio > compressionRatio;
   const isUnsure = logprob !== null && scores.avgLogprob < logprob;
   if (noSpeech !== null && scores.noSpeechProb > noSpeech && isUnsure) return reasons;

@@ -1,6 +1,7 @@
 export { evenBatches, streamBatches } from "./batches.ts";
 export { transcribeChunked, transcribeManyChunked, type ManyChunkedOptions } from "./chunked.ts";
 export {
+  BATCH_SIZE,
   CHUNKED_OPTIONS,
   type ChunkedOptions,
   type Progress,

@@ -52,6 +52,7 @@ export class Recording {
       returnTimestamps: options.returnTimestamps,
       returnLanguage: options.returnLanguage,
       words: options.words,
+      gaps: () => this.#audio?.gaps ?? [],
       onSegment: events.onSegment,
     });
   }

@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { ScriptedEngine } from "../../test/helpers/scripted-engine.ts";
 import { wordTokenizer } from "../../test/helpers/word-tokenizer.ts";
 import { OptionError } from "../errors.ts";
-import { resolveSequential, SEQUENTIAL_OPTIONS, type SequentialOptions } from "./sequential-options.ts";
+import { resolveSequential, type SequentialOptions } from "./sequential-options.ts";
 
 const tokenizer = wordTokenizer();
 const engine = new ScriptedEngine([], tokenizer);
@@ -99,45 +99,5 @@ describe("resolveSequential()", () => {
     })();
     expect(caught).toBeInstanceOf(OptionError);
     expect((caught as OptionError).option).toBe(option);
-  });
-
-  it("has a name for every option", () => {
-    // The compiler complains of an option that is missing here.
-    const all: Readonly<Record<keyof SequentialOptions, true>> = {
-      task: true,
-      language: true,
-      maxLength: true,
-      sampleLength: true,
-      suppressTokens: true,
-      suppressBlank: true,
-      withoutTimestamps: true,
-      maxInitialTimestamp: true,
-      beamSize: true,
-      bestOf: true,
-      patience: true,
-      lengthPenalty: true,
-      prefix: true,
-      seed: true,
-      hotwords: true,
-      suppressNumerals: true,
-      allowedPhrases: true,
-      temperature: true,
-      compressionRatioThreshold: true,
-      logprobThreshold: true,
-      noSpeechThreshold: true,
-      conditionOnPreviousText: true,
-      initialPrompt: true,
-      carryInitialPrompt: true,
-      clipTimestamps: true,
-      wordTimestamps: true,
-      prependPunctuations: true,
-      appendPunctuations: true,
-      hallucinationSilenceThreshold: true,
-      languagePerWindow: true,
-      signal: true,
-      onProgress: true,
-      onSegment: true,
-    };
-    expect([...SEQUENTIAL_OPTIONS].sort()).toEqual(Object.keys(all).sort());
   });
 });

@@ -1,14 +1,24 @@
 /** What a caller may ask of the sequential algorithm, checked once against the model before any audio is read. */
 import {
   assertSearch,
+  DECODING_OPTIONS,
   resolveDecoding,
+  SEARCH_OPTIONS,
   searchAtTemperature,
+  unusedSearchOptions,
   type DecodingOptions,
   type ResolvedDecoding,
   type SearchOptions,
 } from "../decoding/index.ts";
-import { OptionError, quote } from "../errors.ts";
-import { resolveWords, wordWarnings, type Progress, type TranscriptionContext } from "./chunked-options.ts";
+import { OptionError } from "../errors.ts";
+import { anyOf, assertOptions, flag, listOf, number, orNull, text, type OptionKind } from "../options/index.ts";
+import {
+  COMMON_OPTIONS,
+  commonWarnings,
+  resolveWords,
+  type Progress,
+  type TranscriptionContext,
+} from "./chunked-options.ts";
 import { parseClipTimes } from "./clips.ts";
 import type { Thresholds } from "./fallback.ts";
 import type { WordOptions } from "./piece-words.ts";
@@ -29,6 +39,11 @@ export interface SequentialOptions extends DecodingOptions, Omit<SearchOptions, 
   readonly temperature?: number | readonly number[] | undefined;
   /** Text that compresses better than this repeats itself, and is decoded again. Default 2.4; null turns the rule off. */
   readonly compressionRatioThreshold?: number | null | undefined;
+  /**
+   * Text whose last 32 tokens have a lower entropy, in nats, repeats itself, and is decoded again: whisper.cpp's rule, whose default is
+   * 2.4. Default null: off. It comes beside `compressionRatioThreshold`, which whisper.cpp does not have.
+   */
+  readonly entropyThreshold?: number | null | undefined;
   /** Text whose mean log-probability is lower is decoded again. Default -1; null turns the rule off. */
   readonly logprobThreshold?: number | null | undefined;
   /**
@@ -63,42 +78,26 @@ export interface SequentialOptions extends DecodingOptions, Omit<SearchOptions, 
   readonly onSegment?: ((segment: Segment) => void) | undefined;
 }
 
-/** Names of all options, for whoever has to refuse others. */
-export const SEQUENTIAL_OPTIONS = [
-  "task",
-  "language",
-  "maxLength",
-  "sampleLength",
-  "suppressTokens",
-  "suppressBlank",
-  "withoutTimestamps",
-  "maxInitialTimestamp",
-  "beamSize",
-  "bestOf",
-  "patience",
-  "lengthPenalty",
-  "prefix",
-  "seed",
-  "hotwords",
-  "suppressNumerals",
-  "allowedPhrases",
-  "temperature",
-  "compressionRatioThreshold",
-  "logprobThreshold",
-  "noSpeechThreshold",
-  "conditionOnPreviousText",
-  "initialPrompt",
-  "carryInitialPrompt",
-  "clipTimestamps",
-  "wordTimestamps",
-  "prependPunctuations",
-  "appendPunctuations",
-  "hallucinationSilenceThreshold",
-  "languagePerWindow",
-  "signal",
-  "onProgress",
-  "onSegment",
-] as const satisfies readonly (keyof SequentialOptions)[];
+/** null turns a rule off. */
+const threshold = (kind: OptionKind): OptionKind => orNull(kind, "no threshold");
+
+const { temperature, prompt: _prompt, ...SEARCH } = SEARCH_OPTIONS;
+
+/** All options, and the values that each takes, whatever the model. */
+export const SEQUENTIAL_OPTIONS = {
+  ...DECODING_OPTIONS,
+  ...SEARCH,
+  ...COMMON_OPTIONS,
+  temperature: anyOf(temperature, listOf(temperature, "such numbers", { from: 1, to: MAX_TEMPERATURES })),
+  compressionRatioThreshold: threshold(number({ from: 0 })),
+  logprobThreshold: threshold(number()),
+  noSpeechThreshold: threshold(number({ from: 0, to: 1 })),
+  conditionOnPreviousText: flag,
+  initialPrompt: text,
+  carryInitialPrompt: flag,
+  clipTimestamps: anyOf(text, listOf(number({ from: 0 }), "seconds, 0 or more: start, end, start, end ...")),
+  hallucinationSilenceThreshold: threshold(number({ from: 0 })),
+} as const satisfies Readonly<Record<keyof SequentialOptions, OptionKind>>;
 
 export interface ResolvedSequential {
   readonly decoding: ResolvedDecoding;
@@ -124,6 +123,7 @@ export interface ResolvedSequential {
  * @throws {OptionError} for a value that does not exist, is out of range, or contradicts another
  */
 export function resolveSequential(context: TranscriptionContext, options: SequentialOptions): ResolvedSequential {
+  assertOptions("transcribeSequential", options, SEQUENTIAL_OPTIONS);
   const { engine, tokenizer, generation } = context;
   const { nTextCtx } = engine.dimensions;
   const decoding = resolveDecoding(
@@ -136,8 +136,8 @@ export function resolveSequential(context: TranscriptionContext, options: Sequen
     },
     generation,
   );
-  const searches = resolveTemperatures(options.temperature).map((temperature) =>
-    searchAtTemperature(searchOptions(options), temperature),
+  const searches = resolveTemperatures(options.temperature).map((one) =>
+    searchAtTemperature(searchOptions(options), one),
   );
   const conditionOnPreviousText = options.conditionOnPreviousText ?? true;
   const initialPrompt = options.initialPrompt === undefined ? [] : tokenizer.encode(` ${options.initialPrompt.trim()}`);
@@ -145,9 +145,10 @@ export function resolveSequential(context: TranscriptionContext, options: Sequen
   const prompt = conditionOnPreviousText ? new Array<number>(nTextCtx).fill(tokenizer.special.eot) : initialPrompt;
   for (const search of searches) assertSearch(tokenizer, nTextCtx, decoding, { ...search, prompt });
   const thresholds = {
-    compressionRatio: resolveThreshold(options, "compressionRatioThreshold", 2.4),
-    logprob: resolveThreshold(options, "logprobThreshold", -1),
-    noSpeech: resolveThreshold(options, "noSpeechThreshold", 0.6),
+    compressionRatio: orDefault(options.compressionRatioThreshold, 2.4),
+    entropy: orDefault(options.entropyThreshold, null),
+    logprob: orDefault(options.logprobThreshold, -1),
+    noSpeech: orDefault(options.noSpeechThreshold, 0.6),
   };
   const languagePerWindow = options.languagePerWindow ?? false;
   if (languagePerWindow && options.language !== undefined) {
@@ -167,49 +168,40 @@ export function resolveSequential(context: TranscriptionContext, options: Sequen
     words,
     hallucinationSilenceThreshold: resolveSilence(options.hallucinationSilenceThreshold, words !== null),
     languagePerWindow,
-    warnings: wordWarnings(words, decoding.task),
+    warnings: [
+      ...commonWarnings(context, options, decoding),
+      ...unusedSearchOptions(searchOptions(options), searches, nTextCtx),
+      ...contextWarnings(options),
+    ],
   };
 }
 
 function searchOptions(options: SequentialOptions): SearchOptions {
-  const { beamSize, bestOf, patience, lengthPenalty, prefix, seed, hotwords, allowedPhrases } = options;
-  return { beamSize, bestOf, patience, lengthPenalty, prefix, seed, hotwords, allowedPhrases };
+  const { beamSize, bestOf, patience, lengthPenalty, entropyThreshold, prefix, seed, hotwords, allowedPhrases } =
+    options;
+  return { beamSize, bestOf, patience, lengthPenalty, entropyThreshold, prefix, seed, hotwords, allowedPhrases };
 }
 
-/** Their range is the search's business. */
-function resolveTemperatures(temperature: SequentialOptions["temperature"]): readonly number[] {
-  const temperatures = typeof temperature === "number" ? [temperature] : (temperature ?? DEFAULT_TEMPERATURES);
-  if (!Array.isArray(temperatures) || temperatures.length === 0 || temperatures.length > MAX_TEMPERATURES) {
-    throw new OptionError(
-      "temperature",
-      `${quote(temperature)} is no value of temperature, expected a number, or a list of 1 to ${MAX_TEMPERATURES}`,
-    );
-  }
-  return temperatures as readonly number[];
+function resolveTemperatures(asked: SequentialOptions["temperature"] = DEFAULT_TEMPERATURES): readonly number[] {
+  return typeof asked === "number" ? [asked] : asked;
 }
 
-function resolveThreshold(
-  options: SequentialOptions,
-  name: "compressionRatioThreshold" | "logprobThreshold" | "noSpeechThreshold",
-  ifMissing: number,
-): number | null {
-  const value = options[name];
-  if (value === null) return null;
-  if (value === undefined) return ifMissing;
-  if (typeof value !== "number" || Number.isNaN(value)) {
-    throw new OptionError(name, `${quote(value)} is no value of ${name}, expected a number, or null to turn it off`);
-  }
-  return value;
+/** null stays: it turns a rule off. */
+function orDefault(value: number | null | undefined, ifMissing: number | null): number | null {
+  return value === undefined ? ifMissing : value;
 }
 
-function resolveSilence(threshold: number | null | undefined, hasWords: boolean): number | null {
-  if (threshold === null || threshold === undefined) return null;
+function resolveSilence(seconds: number | null | undefined, hasWords: boolean): number | null {
+  if (seconds === null || seconds === undefined) return null;
   const option = "hallucinationSilenceThreshold";
   if (!hasWords) {
     throw new OptionError(option, `Cannot use ${option} without times of words`, { hint: "turn on wordTimestamps" });
   }
-  if (!(threshold >= 0)) {
-    throw new OptionError(option, `${quote(threshold)} is no value of ${option}, expected seconds, 0 or more`);
-  }
-  return threshold;
+  return seconds;
+}
+
+/** Of what the model is told before a window. */
+function contextWarnings({ carryInitialPrompt, initialPrompt = "" }: SequentialOptions): string[] {
+  const hasPrompt = initialPrompt.trim() !== "";
+  return carryInitialPrompt === true && !hasPrompt ? ['"carryInitialPrompt" has no effect without initialPrompt'] : [];
 }

@@ -1,6 +1,7 @@
 /** One recording under way in a sequential transcription: its windows, one after the other, each where the last one ended. */
 import { attachWords, findAlignment, speechEnd, type Heads } from "../alignment/index.ts";
 import { decodeWindow, detectLanguage, type DecodingResult, type SearchOptions } from "../decoding/index.ts";
+import type { AudioGap } from "../audio/index.ts";
 import type { AudioState } from "../engine/engine.ts";
 import type { LogMel } from "../features/index.ts";
 import { alignmentHeads, windowFrames } from "../model/index.ts";
@@ -8,6 +9,7 @@ import { roundHalfEven } from "../tensor/index.ts";
 import type { Progress, TranscriptionContext } from "./chunked-options.ts";
 import { clipFrames, FRAMES_PER_SECOND } from "./clips.ts";
 import { decodeWithFallback, isSilent } from "./fallback.ts";
+import { outsideGaps, wordsOutsideGaps } from "./gaps.ts";
 import { skipHallucinations } from "./hallucinations.ts";
 import { PromptContext } from "./prompt-context.ts";
 import type { ResolvedSequential } from "./sequential-options.ts";
@@ -42,10 +44,21 @@ interface WindowText {
   readonly nextSeek: number;
 }
 
+/** A segment whose times, and those of its words, are at most `end`. */
+function endBy<S extends TimedTokens & { readonly words: readonly Word[] }>(segment: S, end: number): S {
+  const within = <T extends Word | S>(timed: T): T => ({
+    ...timed,
+    start: Math.min(timed.start, end),
+    end: Math.min(timed.end, end),
+  });
+  return { ...within(segment), words: segment.words.map(within) };
+}
+
 export class SequentialRun {
   readonly #context: TranscriptionContext;
   readonly #options: ResolvedSequential;
   readonly #mel: LogMel;
+  readonly #gaps: readonly AudioGap[];
   readonly #events: RunEvents;
   readonly #signal: AbortSignal | undefined;
   readonly #windowFrames: number;
@@ -64,7 +77,7 @@ export class SequentialRun {
   constructor(
     context: TranscriptionContext,
     options: ResolvedSequential,
-    mel: LogMel,
+    { mel, gaps }: { readonly mel: LogMel; readonly gaps: readonly AudioGap[] },
     events: RunEvents,
     signal: AbortSignal | undefined,
   ) {
@@ -72,6 +85,7 @@ export class SequentialRun {
     this.#context = context;
     this.#options = options;
     this.#mel = mel;
+    this.#gaps = gaps;
     this.#events = events;
     this.#signal = signal;
     this.#windowFrames = windowFrames(dimensions);
@@ -106,6 +120,7 @@ export class SequentialRun {
         ...found,
         duration,
         segments: this.#segments,
+        hasTimestamps: this.#options.decoding.timestamps,
         warnings: [...this.#options.warnings, ...warnings, ...this.#ownWarnings()],
       };
     } finally {
@@ -172,12 +187,14 @@ export class SequentialRun {
     const request = { window: 0, startSequence, textTokens, frames: size };
     const alignment = await findAlignment(engine, audio, request, this.#heads, tokenizer, language);
     const offset = frameTime(seek);
-    const segments = attachWords(timed, alignment, {
+    const worded = attachWords(timed, alignment, {
       eot,
       timeOffset: offset,
       lastSpeech: this.#lastSpeech,
       ...this.#options.words,
     });
+    // Its corrections may reach past the end of the sound.
+    const segments = worded.map((segment) => endBy(segment, frameTime(seek + size)));
 
     let nextSeek = afterTimestamps;
     if (!isSingleEnding) {
@@ -200,7 +217,10 @@ export class SequentialRun {
     const { tokenizer } = this.#context;
     const { temperature, avgLogprob, compressionRatio, noSpeechProb } = result;
     const written: number[] = [];
-    for (const { start, end, tokens, words } of segments) {
+    for (const found of segments) {
+      const { start, end, tokens } = outsideGaps(found, this.#gaps);
+      const words =
+        found.words && this.#gaps.length > 0 ? wordsOutsideGaps(found.words, { start, end }, this.#gaps) : found.words;
       const text = tokenizer.decode(tokens.filter((token) => token < tokenizer.special.eot));
       const isEmpty = start === end || text.trim() === "";
       const segment: Segment = {

@@ -202,6 +202,18 @@ describe("transcribeSequential() falls back (facts 2.3.4)", () => {
     ["not from good text", "<0>3 4<5>", {}, [" w3 w4", 0, undefined]],
     ["from repeated text", { text: REPEATED, sampled: ["<0>3 4<5>"] }, {}, [" w3 w4", 0.2, [[0, "compressionRatio"]]]],
     [
+      "from text whose tokens repeat themselves, by whisper.cpp's rule",
+      { text: REPEATED, sampled: ["<0>3 4<5>"] },
+      { compressionRatioThreshold: null, entropyThreshold: 2.4 },
+      [" w3 w4", 0.2, [[0, "entropy"]]],
+    ],
+    [
+      "not below the entropy that was asked for",
+      { text: REPEATED, sampled: ["<0>3 4<5>"] },
+      { compressionRatioThreshold: null, entropyThreshold: 0 },
+      [" w8 w8", 0, undefined],
+    ],
+    [
       "from text that it is unsure of",
       { text: "<0>9<5>", logprob: -2, sampled: ["<0>3 4<5>"] },
       {},

@@ -7,7 +7,7 @@ import { SAMPLE_RATE } from "../audio/constants.ts";
 import type { AudioStream } from "../audio/index.ts";
 import { LogMelBuilder, type LogMel } from "../features/index.ts";
 import { windowFrames } from "../model/index.ts";
-import type { Progress, TranscriptionContext } from "./chunked-options.ts";
+import { assertEvents, type Progress, type TranscriptionContext } from "./chunked-options.ts";
 import type { AudioSource } from "./recording.ts";
 import { resolveSequential, type ResolvedSequential, type SequentialOptions } from "./sequential-options.ts";
 import { SequentialRun, type RunEvents } from "./sequential-run.ts";
@@ -57,6 +57,7 @@ export async function transcribeManySequential(
   const { onProgress, onSegment, onResult, signal, ...rest } = options;
   const results: PromiseSettledResult<Transcript>[] = [];
   try {
+    assertEvents({ signal, onProgress, onSegment, onResult });
     const resolved = resolveSequential(context, rest);
     for (const [i, source] of sources.entries()) {
       const events = {
@@ -85,7 +86,7 @@ async function transcribeSource(
   try {
     const audio = typeof source === "function" ? await source() : source;
     const { mel, nSamples } = await readLogMel(audio, context, signal);
-    const run = new SequentialRun(context, options, mel, events, signal);
+    const run = new SequentialRun(context, options, { mel, gaps: audio.gaps ?? [] }, events, signal);
     const transcript = await run.transcribe(nSamples / SAMPLE_RATE);
     return { ...transcript, warnings: [...audio.warnings, ...transcript.warnings] };
   } catch (error) {

@@ -23,7 +23,7 @@ function build(seconds: number, heard: readonly Heard[], options: Partial<Transc
   for (const [i, span] of spans.entries()) {
     const { hasOwnLanguage = false, ...rest } = heard[i];
     const defaults = { text: "", language: "en", task: "transcribe", avgLogprob: -0.5, noSpeechProb: 0 } as const;
-    const result = { ...defaults, compressionRatio: 1, temperature: 0, stop: "eot", ...rest } as const;
+    const result = { ...defaults, compressionRatio: 1, entropy: null, temperature: 0, stop: "eot", ...rest } as const;
     builder.add({ span, result, hasOwnLanguage });
   }
   return builder.finish({ language: "en", languageProbability: 0.9, duration: seconds, warnings: ["first"] });
@@ -42,6 +42,7 @@ describe("TranscriptBuilder", () => {
       language: "en",
       languageProbability: 0.9,
       duration: 40,
+      hasTimestamps: true,
       segments: [
         {
           id: 0,

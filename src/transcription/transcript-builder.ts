@@ -1,7 +1,9 @@
 /** Builds the transcript of one recording from its windows, in order: stitches them, times the pieces, makes segments. */
 import { compressionRatio, type DecodingResult, type DecodingTokenizer } from "../decoding/index.ts";
 import { SAMPLE_RATE } from "../audio/constants.ts";
+import type { AudioGap } from "../audio/index.ts";
 import type { TokenTiming } from "../alignment/index.ts";
+import { outsideGaps, wordsOutsideGaps } from "./gaps.ts";
 import { PieceWords, type WordOptions } from "./piece-words.ts";
 import { createStitcher, type Piece, type Stitcher } from "./stitcher.ts";
 import { Timeline, type TimedPiece } from "./timeline.ts";
@@ -13,6 +15,8 @@ export interface TranscriptBuilderOptions {
   readonly returnLanguage: boolean;
   /** Null where no words are wanted. */
   readonly words?: WordOptions | null;
+  /** Where the audio has gaps, as far as it was read. */
+  readonly gaps?: () => readonly AudioGap[];
   /** Called for each segment as soon as nothing can change it. */
   readonly onSegment?: ((segment: Segment) => void) | undefined;
 }
@@ -71,6 +75,7 @@ export class TranscriptBuilder {
       text: this.#segments.map((segment) => segment.text).join(""),
       ...about,
       segments: this.#segments,
+      hasTimestamps: returnTimestamps,
       ...(returnTimestamps || returnLanguage ? { chunks: this.#chunks } : {}),
       warnings: [...about.warnings, ...this.#ownWarnings()],
     };
@@ -105,7 +110,8 @@ export class TranscriptBuilder {
     const worded = this.#words?.timed(piece, this.#audioEnd);
     const text = this.#tokenizer.decode(piece.tokens);
     const { hasOwnLanguage, ...scores } = this.#scores[piece.window];
-    const { start, end, tokens, language } = worded ?? piece;
+    const gaps = this.#options.gaps?.() ?? [];
+    const { start, end, tokens, language } = outsideGaps<TimedPiece>(worded ?? piece, gaps);
     const segment: Segment = {
       id: this.#segments.length,
       start,
@@ -115,7 +121,7 @@ export class TranscriptBuilder {
       ...scores,
       compressionRatio: compressionRatio(text),
       ...(hasOwnLanguage && language !== null ? { language } : {}),
-      ...(worded === undefined ? {} : { words: worded.words }),
+      ...(worded === undefined ? {} : { words: wordsOutsideGaps(worded.words, { start, end }, gaps) }),
     };
     this.#segments.push(segment);
     this.#chunks.push({

@@ -9,7 +9,7 @@ export interface Word {
 }
 
 /** What was wrong with a window: it repeated itself, or the model was unsure of it. */
-export type FallbackReason = "compressionRatio" | "avgLogprob";
+export type FallbackReason = "compressionRatio" | "avgLogprob" | "entropy";
 
 /** A decoding of a window that was not good enough. */
 export interface FailedAttempt {
@@ -65,7 +65,12 @@ export interface Transcript {
   /** Of the audio, in seconds. */
   readonly duration: number;
   readonly segments: readonly Segment[];
-  /** Only where timestamps or languages were asked for. */
+  /**
+   * Whether the times of segments are the model's. Without timestamps a segment spans all that it was decoded from, up to the whole
+   * recording, and no subtitles can be made of it. Missing in transcripts that were written before there was this field.
+   */
+  readonly hasTimestamps?: boolean;
+  /** Where timestamps or languages were asked for: unless `returnTimestamps` was false. */
   readonly chunks?: readonly TranscriptChunk[];
   /** What the user should know: audio that could only be read in part, options without effect, text cut at the limit. */
   readonly warnings: readonly string[];

@@ -59,7 +59,33 @@ describe("cutWindow() (facts 2.3.7)", () => {
       800,
       true,
     ],
-    ["a timestamp past the end of a short window", "<0>1<9><9>2", 100, 700, [[1, 10, "<0> 1 <9>"]], 1000, false],
+    // The sound of these windows ends at 8 s. openai/whisper lets segments end after it.
+    ["a timestamp past the end of a short window", "<0>1<9><9>2", 100, 700, [[1, 8, "<0> 1 <9>"]], 1000, false],
+    ["a segment that ends past the end", "<0>1<9>", 100, 700, [[1, 8, "<0> 1 <9>"]], 800, true],
+    [
+      "a segment that begins past the end",
+      "<0>1<2><8>2<12>",
+      100,
+      700,
+      [
+        [1, 3, "<0> 1 <2>"],
+        [6, 8, "<8> 2 <12>"],
+      ],
+      800,
+      true,
+    ],
+    [
+      "a segment after one that takes all the time there is",
+      "<0>1<7><7>2<14>",
+      100,
+      700,
+      [
+        [1, 4.5, "<0> 1 <7>"],
+        [4.5, 8, "<7> 2 <14>"],
+      ],
+      800,
+      true,
+    ],
     // Without a pair the window is one segment.
     ["one segment that ends", "<0>1 2<5>", 0, 3000, [[0, 5, "<0> 1 2 <5>"]], 3000, true],
     ["one segment that does not end", "<0>1 2", 0, 3000, [[0, 30, "<0> 1 2"]], 3000, false],

@@ -1,7 +1,11 @@
-/** Cuts a window's tokens into segments, and says where the next window begins (openai/whisper's `transcribe`, facts 2.3.7). */
+/**
+ * Cuts a window's tokens into segments, and says where the next window begins (openai/whisper's `transcribe`, facts 2.3.7). Unlike
+ * openai/whisper's, no segment reaches past what can be heard in the window.
+ */
 import { SAMPLE_RATE } from "../audio/constants.ts";
 import { HOP_LENGTH } from "../features/index.ts";
 import { TIME_PRECISION, type SpecialTokens } from "../tokenizer/index.ts";
+import { roundToHundredths } from "./round-to-hundredths.ts";
 
 /** Frames of a timestamp's step. */
 const FRAMES_PER_STEP = 2;
@@ -37,6 +41,8 @@ export function frameTime(frame: number): number {
  * and the next window begins there. A single timestamp at the end says that nothing comes after it: the whole window is
  * done. Without a pair all is one segment, up to the last timestamp, and the window is done too.
  *
+ * The model may see text end in the silence that pads a short window; its times are moved to before the end of the sound.
+ *
  * @param tokens of the window, timestamps included
  * @param seek first frame of the window
  * @param size frames of the window that are sound
@@ -60,7 +66,7 @@ export function cutWindow(
     // 0.00 alone says when the text starts.
     const isTimed = last >= 0 && stepsAt(last) > 0;
     const duration = isTimed ? stepsAt(last) * TIME_PRECISION : frameTime(size);
-    const segments = [{ start: offset, end: offset + duration, tokens }];
+    const segments = keepWithin([{ start: offset, end: offset + duration, tokens }], offset, frameTime(seek + size));
     return { segments, seek: seek + size, isSingleEnding, isDivided: false };
   }
   const lastPair = cuts[cuts.length - 1];
@@ -74,5 +80,28 @@ export function cutWindow(
     };
   });
   const moved = isSingleEnding ? size : stepsAt(lastPair - 1) * FRAMES_PER_STEP;
-  return { segments, seek: seek + moved, isSingleEnding, isDivided: true };
+  return {
+    segments: keepWithin(segments, offset, frameTime(seek + size)),
+    seek: seek + moved,
+    isSingleEnding,
+    isDivided: true,
+  };
+}
+
+/**
+ * Moves times past `end` to before it: the last segment is cut there, and segments that begin past it share what is left.
+ *
+ * @param segments in order
+ * @param start seconds at which the window starts
+ * @param end seconds at which its sound ends
+ */
+function keepWithin(segments: readonly TimedTokens[], start: number, end: number): readonly TimedTokens[] {
+  const times = segments.flatMap((segment) => [segment.start, segment.end]);
+  const latest = Math.max(...times);
+  if (latest <= end) return segments;
+  // Later times keep their proportions in what is left after this one.
+  const from = Math.max(start, ...times.filter((time) => time < end));
+  const move = (time: number): number =>
+    time <= from ? time : roundToHundredths(from + ((time - from) / (latest - from)) * (end - from));
+  return segments.map((segment) => ({ ...segment, start: move(segment.start), end: move(segment.end) }));
 }

@@ -1,4 +1,6 @@
+import { execFileSync } from "node:child_process";
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { readFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setImmediate } from "node:timers/promises";
@@ -25,7 +27,8 @@ describe("sotto FILE", () => {
     const host = new FakeHost();
     expect(await host.run(file("a.wav"))).toBe(0);
     expect(host.out).toBe("[00:00.000 --> 00:01.500] one\n[00:02.000 --> 00:03.500] two\n");
-    expect(host.err).toContain("using nano, a small model for trying sotto");
+    expect(host.made[0][0]).toBe("base");
+    expect(host.err).toContain("using model base; --model chooses another");
     expect(host.err).toContain("a.wav: 0:04 of audio, English");
     expect(readdirSync(folder)).toEqual(["a.wav", "b.wav", "c.wav"]);
     expect([host.made.length, host.disposed, host.listening]).toEqual([1, 1, false]);
@@ -86,7 +89,7 @@ describe("sotto FILE", () => {
     const host = new FakeHost();
     const flags =
       "--model tiny --device cpu --dtype int8 --threads 3 --batch-size 4 --offline --model_dir /models --task translate " +
-      "--language German --chunk_length 20 --stride-length 4,2 --algorithm chunked --allow-private-addresses";
+      "--language German --chunk_length 20 --stride-length 4,2 --algorithm chunked --audio-track 2 --allow-private-addresses";
     expect(await host.run(...flags.split(" "), file("a.wav"))).toBe(0);
     expect(host.made[0]).toMatchObject([
       "tiny",
@@ -98,10 +101,22 @@ describe("sotto FILE", () => {
       language: "de",
       chunkLength: 20,
       strideLength: [4, 2],
+      audioTrack: 2,
       returnTimestamps: true,
       allowPrivateAddresses: true,
     });
-    expect(host.err).not.toContain("nano");
+    expect(host.err).not.toContain("using model");
+  });
+
+  it.each([
+    ["en-US", "en"],
+    ["pt_BR", "pt"],
+    ["zh-Hans-CN", "zh"],
+    ["yue", "yue"],
+  ])("takes %s for language %s", async (tag, language) => {
+    const host = new FakeHost();
+    await host.run("--language", tag, file("a.wav"));
+    expect(host.asked[0].settings.language).toBe(language);
   });
 
   it("takes None for a language that is to be detected", async () => {
@@ -114,17 +129,6 @@ describe("sotto FILE", () => {
     const host = new FakeHost();
     expect(await host.run("-")).toBe(0);
     expect(host.asked[0].input).toBe(host.stdin);
-  });
-
-  it("shows a model's download", async () => {
-    const host = new FakeHost();
-    host.onCreate = (_model, { onProgress }) => {
-      for (const loaded of [1e6, 2e6, 72e6]) onProgress?.({ file: "model.safetensors", loaded, total: 72e6 });
-      return Promise.resolve(undefined as never);
-    };
-    await host.run("--model", "base", file("a.wav"));
-    expect(host.err.match(/getting/g)).toHaveLength(1);
-    expect(host.err).toContain("sotto: getting model.safetensors, 72 MB\n");
   });
 });
 
@@ -232,6 +236,19 @@ describe("several recordings", () => {
     expect(lines.at(-1)).toBe("sotto: 2 of 4 recordings failed");
   });
 
+  it("named more than once are transcribed once, which is said", async () => {
+    const host = new FakeHost();
+    expect(await host.run(file("a.wav"), folder, file("./a.wav"), "-o", file("out"), "-f", "txt")).toBe(0);
+    expect([outputs(), host.asked.length]).toEqual([["a.txt", "b.txt", "c.txt"], 3]);
+    expect(host.err).toContain(`warning: "${file("a.wav")}" was named more than once, and is transcribed once\n`);
+    const two = new FakeHost();
+    await two.run(folder, file("a.wav"), file("b.wav"));
+    expect(two.err).toContain("warning: 2 recordings were named more than once, and are transcribed once\n");
+    const once = new FakeHost();
+    await once.run(folder);
+    expect(once.err).not.toContain("more than once");
+  });
+
   it("print what was finished behind one that failed", async () => {
     const host = new FakeHost((input) =>
       String(input).endsWith("a.wav") ? Promise.reject(new Error("no")) : Promise.resolve(transcript("fine")),
@@ -250,17 +267,29 @@ describe("several recordings", () => {
 
 describe("wrong usage is told before a model is loaded, with exit code 2", () => {
   it.each<[flags: string, message: string]>([
-    ["--tsk x", 'Unknown option "--tsk", expected one of --model, '],
+    ["--tsk x", 'sotto: Unknown option "--tsk", did you mean "--task"?\nHint: see sotto --help\n'],
+    ["--thread 2", 'sotto: Unknown option "--thread", did you mean "--threads"?\nHint: see sotto --help\n'],
+    ["--out-putdir=x", 'sotto: Unknown option "--out-putdir", did you mean "--output_dir"?\nHint: see sotto --help\n'],
+    ["-output_dir x", 'sotto: Unknown option "-output_dir", did you mean "--output_dir"?\nHint: see sotto --help\n'],
+    ["--xyzzy", 'sotto: Unknown option "--xyzzy"\nHint: see sotto --help\n'],
+    ["-x", 'sotto: Unknown option "-x"\nHint: see sotto --help\n'],
+    ["--model trubo", 'sotto: Unknown model "trubo", did you mean "turbo"?\nHint: "sotto models" lists names; '],
+    ["--model parrot", 'sotto: Unknown model "parrot", expected a name, a hub id or a folder\n'],
+    ["--language germn", 'sotto: Unknown language "germn", did you mean "german"?\n'],
     ["--task sing", 'Unknown task "sing", expected one of transcribe, translate'],
-    ["--language klingon", 'Unknown language "klingon", expected one of english, chinese'],
+    [
+      "--language klingon",
+      'Unknown language "klingon", expected a code or an English name ("de", "pt-BR", "german")\n',
+    ],
     ["-f doc", 'Unknown output format "doc", expected one of txt, vtt, srt, tsv, json, lrc, csv, json-full, ass, all'],
     ["--device tpu", 'Unknown device "tpu", expected one of auto, cpu, cuda, reference'],
     ["--dtype float8", 'Unknown dtype "float8", expected one of auto, float32, float16, bfloat16, int8'],
     ["--algorithm magic", 'Unknown algorithm "magic", expected one of auto, chunked, sequential'],
     ["--verbose=maybe", 'Unknown value "maybe" of --verbose, expected one of True, False'],
-    ["--batch_size 0", 'Cannot use "0" as --batch_size, expected a whole number from 1 on'],
+    ["--batch_size 0", 'Cannot use "0" as --batch_size, expected a whole number from 1 to 1024'],
     ["--threads two", 'Cannot use "two" as --threads'],
     ["--chunk_length 31", 'Cannot use "31" as --chunk_length, expected at most 30 seconds'],
+    ["--audio_track 0", 'Cannot use "0" as --audio_track'],
     ["--stride_length 15", 'Cannot use "15" as --stride_length: left and right are 30 seconds together'],
     ["--stride_length 1,2,3", "expected one or two lengths"],
     ["--chunk_length 0 --stride_length 1", "Cannot use --chunk_length 0 with --stride_length"],
@@ -271,6 +300,7 @@ describe("wrong usage is told before a model is loaded, with exit code 2", () =>
     ["--output talk", 'Cannot tell the format of "talk"'],
     ["--output talk.doc", 'Unknown output format "doc", expected one of txt'],
     ["-f srt --return_timestamps False", "Cannot write srt with --return_timestamps False"],
+    ["-f srt --without_timestamps True", "Cannot write srt with --without_timestamps True"],
     ["--model", 'Option "--model <name>" argument missing'],
   ])("%s", async (flags, message) => {
     const host = new FakeHost();
@@ -278,6 +308,54 @@ describe("wrong usage is told before a model is loaded, with exit code 2", () =>
     expect(host.err).toContain(`sotto: `);
     expect(host.err).toContain(message);
     expect([host.made.length, host.out, readdirSync(folder).length]).toEqual([0, "", 3]);
+  });
+
+  it.each<[words: string, message: string]>([
+    [
+      "trnscribe a.wav",
+      'Unknown command "trnscribe", and no such file; did you mean "sotto transcribe"?\nHint: see sotto --help',
+    ],
+    ["modles", 'Unknown command "modles", and no such file; did you mean "sotto models"?\nHint: see sotto --help'],
+    [
+      "-dash.wav",
+      'Unknown option "-dash.wav": a file whose name begins with "-" goes behind "--", as in sotto -- -dash.wav',
+    ],
+    [
+      "-quiet.wav",
+      'Unknown option "-quiet.wav": a file whose name begins with "-" goes behind "--", as in sotto -- -quiet.wav',
+    ],
+    [
+      "--da-sh.wav",
+      'Unknown option "--da-sh.wav": a file whose name begins with "-" goes behind "--", as in sotto -- --da-sh.wav',
+    ],
+    ["models x y", 'Too many arguments: found "x", "y"\nHint: see sotto models --help'],
+    [
+      "serve --model bas",
+      'Unknown model "bas", did you mean "base"?\nHint: "sotto models" lists names; a hub id is written "owner/name", a folder "./folder"',
+    ],
+    ["serve --prot 1", 'Unknown option "--prot", did you mean "--port"?\nHint: see sotto serve --help'],
+    [
+      "eval x --model trubo",
+      'Unknown model "trubo", did you mean "turbo"?\nHint: "sotto models" lists names; a hub id is written "owner/name", a folder "./folder"',
+    ],
+    ["live --language germn", 'Unknown language "germn", did you mean "german"?'],
+  ])("sotto %s", async (words, message) => {
+    const host = new FakeHost();
+    expect(await host.run(...words.split(" "))).toBe(2);
+    expect([host.err, host.out, host.made]).toEqual([`sotto: ${message}\n`, "", []]);
+  });
+
+  it("a file that is called like a command is a file", async () => {
+    const cwd = process.cwd();
+    writeFileSync(file("modls"), "");
+    process.chdir(folder);
+    try {
+      const host = new FakeHost();
+      expect(await host.run("modls")).toBe(0);
+      expect(host.asked[0].input).toBe("modls");
+    } finally {
+      process.chdir(cwd);
+    }
   });
 
   it("nothing to transcribe", async () => {
@@ -364,6 +442,17 @@ describe("being stopped", () => {
     host.interrupt();
     expect(await running).toBe(130);
     expect([host.died, host.disposed]).toEqual([["SIGINT"], 0]);
+  });
+
+  it("an output that nobody takes is left too", async () => {
+    execFileSync("mkfifo", [file("pipe.txt")]);
+    const host = new FakeHost();
+    const running = host.run(file("a.wav"), "--output", file("pipe.txt"));
+    await expect.poll(() => host.asked.length).toBe(1);
+    await setImmediate();
+    host.interrupt("SIGTERM");
+    expect([await running, host.died]).toEqual([143, ["SIGTERM"]]);
+    expect(await readFile(file("pipe.txt"), "utf8")).toBe("one\ntwo\n"); // lets the writer go
   });
 
   it("Ctrl-C while the model is loaded", async () => {
@@ -479,28 +568,20 @@ describe("the program", () => {
     expect(host.out).toBe(`${version}\n`);
   });
 
-  it("sotto models lists names, repositories, sizes, and what is cached", async () => {
-    const host = new FakeHost();
-    expect(await host.run("models", "--model-dir", folder)).toBe(0);
-    const [header, ...rows] = host.out.split("\n");
-    expect(header).toBe("MODEL                  REPOSITORY                        PARAMETERS  LANGUAGES  ON DISK");
-    expect(rows.find((row) => row.startsWith("nano"))).toMatch(/many +comes with sotto$/);
-    expect(rows.find((row) => row.startsWith("tiny.en"))).toMatch(/ openai\/whisper-tiny.en +39 M +English +-$/);
-    expect(rows.find((row) => row.startsWith("turbo"))).toContain("809 M");
-  });
-
   it("sotto devices lists the processor, and the GPUs or why there are none", async () => {
     const host = new FakeHost();
     expect(await host.run("devices")).toBe(0);
     const [header, cpu, gpu] = host.out.split("\n");
     expect(header).toMatch(/^DEVICE +NAME +SIZE +STATE$/);
-    expect(cpu).toMatch(/^cpu .* threads +ready$/);
+    expect(cpu).toMatch(
+      /^cpu .* threads +ready, (native kernels \((avx512-vnni|amx-int8)\)|onnxruntime; native kernels: .*)$/,
+    );
     expect(gpu).toMatch(/^cuda:0 |^cuda +- +- +(this machine has no NVIDIA driver|the NVIDIA driver .*)$/);
   });
 
   it("sotto models refuses what it does not know", async () => {
     const host = new FakeHost();
     expect(await host.run("models", "--task", "x")).toBe(2);
-    expect(host.err).toContain('Unknown option "--task", expected one of --model_dir');
+    expect(host.err).toBe('sotto: Unknown option "--task"\nHint: see sotto models --help\n');
   });
 });

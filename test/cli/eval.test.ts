@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { InputError, OptionError } from "../../src/errors.ts";
+import { EVAL_REPORT } from "../../src/schemas/index.ts";
 import { NORMALIZERS } from "../../src/evaluation/index.ts";
 import { EVAL_NORMALIZERS } from "../../src/cli/eval/flags.ts";
 import { deferred, FakeHost, transcript, type Transcribe } from "./fake-host.ts";
@@ -35,20 +36,6 @@ const hearing =
     return Promise.resolve({ ...transcript(text), language, duration: 10 });
   };
 
-interface JsonReport {
-  total: { wer: number | null; cer: number | null; files: number; seconds: number; speed: number; words: object };
-  languages: Record<string, { wer: number }>;
-  failures: { file: string | null; message: string }[];
-  files: {
-    file: string;
-    language: string;
-    normalizer: string;
-    wer: number;
-    hypothesis: string;
-    differences: object[];
-  }[];
-}
-
 describe("sotto eval FOLDER", () => {
   it("compares recordings with the texts beside them, and prints rates, counts, differences and speed", async () => {
     recordings({ a: "The red bridge, is old!\n", b: "I can't see it." });
@@ -70,7 +57,7 @@ describe("sotto eval FOLDER", () => {
       "  REF: the red   bridge is old\n  HYP: the bread bridge is ***\n           S               D\n",
     );
     expect(host.out).toMatch(/x real time: 0:20 of audio in \d+\.\d s\n/);
-    expect(host.out).toMatch(/\nmodel nano, auto, auto, chunked, transcribe; normaliser english\n$/);
+    expect(host.out).toMatch(/\nmodel base, auto, auto, chunked, transcribe; normaliser english\n$/);
     expect([host.made.length, host.disposed, host.listening]).toEqual([1, 1, false]);
   });
 
@@ -86,8 +73,17 @@ describe("sotto eval FOLDER", () => {
     recordings({ a: "one", b: "two", c: "three" });
     const host = new FakeHost(hearing({ "a.wav": "one", "b.wav": "two" }));
     expect(await host.run("eval", file("[b]*.wav"), file("a.wav"), "--json")).toBe(0);
-    const { files } = JSON.parse(host.out) as JsonReport;
+    const { files } = EVAL_REPORT.parse(JSON.parse(host.out));
     expect(files.map((one) => basename(one.file))).toEqual(["b.wav", "a.wav"]);
+  });
+
+  it("says what helps in the words of the command line", async () => {
+    recordings({ a: "one" });
+    const hint = { library: "pass allowX", commandLine: "--allow_x allows it" };
+    const host = new FakeHost(hearing({ "a.wav": new InputError("x", "refused", { hint }) }));
+    expect(await host.run("eval", folder)).toBe(1);
+    expect(host.err).toContain('Cannot read "x": refused; --allow_x allows it');
+    expect(host.err).not.toContain("allowX");
   });
 
   it("goes on after a recording that fails, counts the others, and ends with 1", async () => {
@@ -160,14 +156,14 @@ describe("sotto eval MANIFEST", () => {
       ["c.wav", "ja"],
       ["d.wav", undefined],
     ]);
-    const { files, total, languages } = JSON.parse(host.out) as JsonReport;
+    const { files, total, languages } = EVAL_REPORT.parse(JSON.parse(host.out));
     expect(files.map(({ language, normalizer, wer }) => [language, normalizer, wer])).toEqual([
       ["en", "english", 0],
       ["de", "basic", 1 / 2],
       ["ja", "letters", 1 / 3],
       ["en", "english", 0],
     ]);
-    expect(total).toMatchObject({ files: 4, wer: 2 / 9, words: { errors: 2, hits: 7, referenceLength: 9 } });
+    expect(total).toMatchObject({ files: 4, wer: 2 / 9, words: { errors: 2, hits: 7, reference_length: 9 } });
     expect(languages["ja"].wer).toBe(1 / 3);
     expect(host.asked[0].input).toBe(file("a.wav")); // relative to the manifest
   });
@@ -192,7 +188,7 @@ describe("sotto eval MANIFEST", () => {
     ]);
     const host = new FakeHost(hearing({ "a.wav": "it is color", "b.wav": "it is gray", "d.wav": "" }, "de"));
     expect(await host.run("eval", path, "--task", "translate", "--json")).toBe(1);
-    const { total, failures } = JSON.parse(host.out) as JsonReport;
+    const { total, failures } = EVAL_REPORT.parse(JSON.parse(host.out));
     expect(total).toMatchObject({ files: 3, wer: 0 });
     expect(failures).toEqual([
       { file: null, message: 'Cannot read "c.wav": its entry has no "translation" to compare with' },
@@ -209,7 +205,7 @@ describe("sotto eval MANIFEST", () => {
       language === "de" ? Promise.reject(new OptionError("language", "no German")) : Promise.resolve(transcript("x"));
     const host = new FakeHost(refuse);
     expect(await host.run("eval", path, "--json")).toBe(1);
-    const { failures, files } = JSON.parse(host.out) as JsonReport;
+    const { failures, files } = EVAL_REPORT.parse(JSON.parse(host.out));
     expect([failures, files.map((one) => one.file)]).toEqual([[{ file: "a.wav", message: "no German" }], ["b.wav"]]);
 
     const other = new FakeHost(refuse);
@@ -227,7 +223,7 @@ describe("sotto eval MANIFEST", () => {
     expect(await host.run("eval", path, "--output", file("report.json"), "--normalizer", "none")).toBe(0);
     expect(host.out).toContain("TOTAL");
     expect(host.out).toMatch(/\nb\.wav +- +- +0 +0 +0 +1 /);
-    const report = JSON.parse(readFileSync(file("report.json"), "utf8")) as JsonReport;
+    const report = EVAL_REPORT.parse(JSON.parse(readFileSync(file("report.json"), "utf8")));
     expect(report.files).toMatchObject([
       {
         file: "a.wav",
@@ -243,7 +239,7 @@ describe("sotto eval MANIFEST", () => {
     ]);
     const again = new FakeHost(hearing({ "a.wav": "a x c d e", "b.wav": "hm" }));
     await again.run("eval", path, "--json", "--normalizer", "none");
-    expect((JSON.parse(again.out) as JsonReport).files).toEqual(report.files);
+    expect(EVAL_REPORT.parse(JSON.parse(again.out)).files).toEqual(report.files);
   });
 
   it("lists changes that come up again", async () => {

@@ -7,15 +7,15 @@
  */
 import fc from "fast-check";
 import { afterAll, describe, expect, it } from "vitest";
-import type { AudioState, Engine, Generated, GenerateRequest } from "../../src/engine/engine.ts";
+import type { AudioState, DecoderState, Engine, Generated, GenerateRequest } from "../../src/engine/engine.ts";
 import { createReferenceEngine } from "../../src/engine/reference/index.ts";
 import { applyTokenRules, argmax, logSumExp } from "../../src/engine/token-rules.ts";
 import type { ModelDimensions, ParameterSource } from "../../src/model/index.ts";
-import { ShapeError } from "../../src/errors.ts";
+import { CheckpointError, ShapeError } from "../../src/errors.ts";
 import { tensor, type Tensor } from "../../src/tensor/index.ts";
 import { assertAllClose, relativeError } from "../helpers/close.ts";
 import { seededRandom } from "../helpers/random.ts";
-import { toyMel, toyModel, type ToyModel, type ToyModelOptions } from "../helpers/toy-model.ts";
+import { TOY_DIMENSIONS, toyMel, toyModel, type ToyModel, type ToyModelOptions } from "../helpers/toy-model.ts";
 
 export interface ContractOptions {
   /**
@@ -892,6 +892,76 @@ const cases = {
     await expect(engine.step(state, Int32Array.of(1))).rejects.toThrow();
     state.dispose();
     audio.dispose();
+  },
+
+  "weights that are no numbers are refused when the engine is made": async ({ open }: Suite) => {
+    const { nTextState } = TOY_DIMENSIONS;
+    for (const [parameter, index, value] of [
+      ["decoder.token_embedding.weight", 5 * nTextState, NaN],
+      ["encoder.blocks.1.mlp.0.weight", 77, Infinity],
+      ["decoder.ln.bias", 1, -Infinity],
+    ] as const) {
+      const model = toyModel({ damage: [[parameter, index, value]] });
+      await expect(open(model)).rejects.toThrow(CheckpointError);
+      await expect(open(model)).rejects.toThrow(parameter);
+      model.remove();
+    }
+  },
+
+  "a network whose numbers overflow gives an error, not a text": async ({ open }: Suite) => {
+    const { nTextState, nAudioState } = TOY_DIMENSIONS;
+    const huge = 3e38; // two of them are more than float32 holds
+    const eachCall = async (
+      damage: ToyModelOptions["damage"],
+      calls: (engine: Engine, model: ToyModel) => Promise<void>,
+    ): Promise<void> => {
+      const model = toyModel({ damage });
+      const engine = await open(model);
+      await calls(engine, model);
+      await engine.dispose();
+      model.remove();
+    };
+    const fails = (call: Promise<unknown>): Promise<void> =>
+      expect(call).rejects.toThrow(expect.objectContaining({ name: "NotFiniteError" }) as Error);
+    const rules = ({ tokens: { eot, timestampBegin } }: ToyModel): GenerateRequest["rules"] => {
+      return { eot, timestampBegin, suppress: [], suppressAtBegin: [], timestamps: null };
+    };
+
+    // In the decoder from the first token on; in one position of the audio.
+    for (const damage of [
+      [
+        ["decoder.blocks.0.attn.out.bias", 3, huge],
+        ["decoder.blocks.0.mlp.2.bias", 3, huge],
+      ],
+      [
+        ["encoder.positional_embedding", 7 * nAudioState + 3, huge],
+        ["encoder.blocks.0.attn.out.bias", 3, huge],
+      ],
+    ] as const) {
+      await eachCall(damage, async (engine, model) => {
+        const encoded = (): Promise<AudioState> => engine.encode(toyMel(model.dimensions, 1));
+        const rows = [{ window: 0, prompt: [model.tokens.sot] }];
+        await fails(encoded().then((audio) => engine.generate(audio, [request(model, { rules: rules(model) })])));
+        await fails(encoded().then((audio) => engine.startDecoder(audio, rows)));
+      });
+    }
+
+    // In the decoder at the second token.
+    const second: ToyModelOptions["damage"] = [
+      ["decoder.positional_embedding", nTextState + 3, huge],
+      ["decoder.blocks.0.attn.out.bias", 3, huge],
+    ];
+    await eachCall(second, async (engine, model) => {
+      const { sot, eot } = model.tokens;
+      const audio = await engine.encode(toyMel(model.dimensions, 1));
+      const start = async (): Promise<DecoderState> =>
+        (await engine.startDecoder(audio, [{ window: 0, prompt: [sot] }])).state;
+      const tokens = Int32Array.of(5);
+      await fails(engine.step(await start(), tokens));
+      await fails(engine.stepRanked(await start(), { tokens, generated: [[5]], rules: rules(model), k: 2 }));
+      await fails(engine.attend(audio, [{ window: 0, tokens: [sot, 5, 6, eot], from: 0, eot }], [[1, 0]]));
+      await fails(engine.generate(audio, [request(model, { prompt: [sot], rules: rules(model) })]));
+    });
   },
 } satisfies Record<string, (suite: Suite) => Promise<void>>;
 

@@ -14,14 +14,13 @@ afterEach(() => {
 async function wordErrorRate(dtype: "float32" | "int8", returnTimestamps: boolean): Promise<number> {
   const pipeline = await WhisperPipeline.fromPretrained("nano", { dtype });
   try {
-    const transcripts = await pipeline.transcribe(
-      SAMPLES.map(({ file }) => samplePath(file)),
-      { returnTimestamps },
-    );
+    const paths = SAMPLES.map(({ file }) => samplePath(file));
     let errors = 0;
     let total = 0;
-    for (const [i, { text }] of SAMPLES.entries()) {
-      errors += wordErrors(text, transcripts[i].text);
+    for await (const result of pipeline.transcribeMany(paths, { returnTimestamps })) {
+      if (result.error) throw result.error;
+      const { text } = SAMPLES[result.index];
+      errors += wordErrors(text, result.transcript.text);
       total += words(text).length;
     }
     return errors / total;

@@ -79,6 +79,12 @@ function optionsOf(options: GoldenRun["options"]): SequentialOptions {
   );
 }
 
+/** Seconds at which the sound of the window at this frame ends, if that is before 30 s. */
+function soundEnd({ clip_timestamps: clips }: GoldenRun["options"], seek: number, { seconds }: Golden): number {
+  const ends = typeof clips === "string" ? clips.split(",").map(Number).filter((_, i) => i % 2 === 1) : [];
+  return Math.min(...ends.filter((end) => end > seek / 100), Math.floor(seconds * 100) / 100);
+}
+
 function expectScores(segments: readonly Segment[], golden: readonly GoldenSegment[]): void {
   const pairs = [
     ["avgLogprob", "avg_logprob", PROBABILITIES],
@@ -148,7 +154,8 @@ describe.each([...goldenRecordings()])("%s", (recording, path) => {
     expect(exact).toEqual(
       expected.map(({ id, seek, text: said, tokens, temperature }) => ({ id, seek, said, tokens, temperature })),
     );
-    const times = expected.flatMap(({ start, end }) => [start, end]);
+    // openai/whisper lets a segment end after its clip and after the audio, in the padding that the model saw.
+    const times = expected.flatMap(({ seek, start, end }) => [start, Math.min(end, soundEnd(run.options, seek, golden))]);
     // With words a segment ends with its last word, whose time may be a step of the clock away.
     const tolerance = run.options["word_timestamps"] === true ? WORD_TIMES : SIX_DIGITS;
     assertAllClose(

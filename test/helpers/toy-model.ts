@@ -9,8 +9,10 @@ import { createHash } from "node:crypto";
 import { mkdtempSync, realpathSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { CheckpointError } from "../../src/errors.ts";
 import { parameterDims, windowFrames, type ModelDimensions, type ParameterSource } from "../../src/model/index.ts";
 import {
+  allFinite,
   BYTES_PER_ELEMENT,
   sizeOf,
   tensor,
@@ -27,6 +29,8 @@ export interface ToyModelOptions {
   readonly dtype?: StoredDType;
   /** Bytes before the first parameter: an odd number leaves every parameter unaligned, as some writers do. Default 0. */
   readonly leadingBytes?: number;
+  /** Puts other numbers in the places of some. */
+  readonly damage?: readonly (readonly [parameter: string, index: number, value: number])[] | undefined;
 }
 
 /** Special ids of a toy vocabulary, laid out like Whisper's (facts 0.6). */
@@ -92,6 +96,7 @@ export function toyModel({
   seed = 7,
   dtype = "float32",
   leadingBytes = 0,
+  damage = [],
 }: ToyModelOptions = {}): ToyModel {
   const dimensions = { ...TOY_DIMENSIONS, ...changes };
   const normal = seededNormal(seed);
@@ -109,6 +114,7 @@ export function toyModel({
   for (const [name, range] of ranges) {
     const [mean, deviation] = distribution(name, range.dims, dimensions);
     const values = Float32Array.from({ length: sizeOf(range.dims) }, () => mean + deviation * normal());
+    for (const [parameter, index, value] of damage) if (parameter === name) values[index] = value;
     bytes.set(toBytes(values, dtype), range.byteOffset);
   }
   writeFileSync(file, bytes);
@@ -126,7 +132,10 @@ export function toyModel({
     stored: (name) => ({ name, dtype, file, ...find(name) }),
     read: (name) => {
       const range = find(name);
-      return Promise.resolve(toFloat32(bytes.slice(range.byteOffset, range.byteOffset + range.byteLength), dtype));
+      const values = toFloat32(bytes.slice(range.byteOffset, range.byteOffset + range.byteLength), dtype);
+      return allFinite(values)
+        ? Promise.resolve(values)
+        : Promise.reject(new CheckpointError(folder, [`parameter "${name}" is not finite`]));
     },
     remove: () => rmSync(folder, { recursive: true, force: true }),
   };

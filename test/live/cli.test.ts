@@ -3,7 +3,7 @@ import { chmod, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, describe, expect, it, vi } from "vitest";
-import type { LiveEvent } from "../../src/live/index.ts";
+import { LIVE_EVENT } from "../../src/schemas/index.ts";
 import { WhisperPipeline } from "../../src/pipeline/index.ts";
 import { FakeHost } from "../cli/fake-host.ts";
 import { referenceText, samplePath } from "../helpers/samples.ts";
@@ -23,6 +23,10 @@ class LiveHost extends FakeHost {
     this.stdin = (async function* (): AsyncGenerator<Uint8Array, undefined> {
       yield* bytes;
     })() as FakeHost["stdin"] & AsyncGenerator<Uint8Array, undefined>;
+  }
+
+  override run(...argv: string[]): Promise<number> {
+    return super.run(...argv, "--model", "nano");
   }
 
   override async createPipeline(model: string): Promise<WhisperPipeline> {
@@ -59,11 +63,28 @@ describe("sotto live -", () => {
     const events = host.out
       .trim()
       .split("\n")
-      .map((line) => JSON.parse(line) as LiveEvent);
+      .map((line) => LIVE_EVENT.parse(JSON.parse(line)));
     const finals = events.filter((event) => event.type === "final");
     expect(finals.map(({ text }) => text).join(" ")).toBe(TEXT);
-    const committed = events.filter((event) => event.type === "commit").map(({ text }) => text);
-    expect(committed.join("").trim()).toBe(TEXT);
+    const committed = events.filter((event) => event.type === "commit");
+    expect(
+      committed
+        .map(({ text }) => text)
+        .join("")
+        .trim(),
+    ).toBe(TEXT);
+    expect(
+      committed
+        .flatMap((event) => event.words.map(({ text }) => text))
+        .join("")
+        .trim(),
+    ).toBe(TEXT);
+    expect(events[0]).toEqual({
+      type: "speech_start",
+      utterance: 0,
+      time: expect.any(Number) as number,
+      audio_start: 0,
+    });
   });
 
   it("writes subtitles", async () => {
@@ -108,6 +129,22 @@ describe("sotto live -", () => {
     expect(host.listening).toBe(false);
   });
 
+  it("takes what came before Ctrl-C, though it was not read yet", async () => {
+    const audio = await bare();
+    let interrupt = (): void => undefined;
+    const host: LiveHost = new LiveHost(
+      (async function* (): AsyncGenerator<Uint8Array, undefined> {
+        yield audio.subarray(0, 80_000);
+        interrupt();
+        yield audio.subarray(80_000);
+        await new Promise(() => undefined);
+      })(),
+    );
+    interrupt = () => host.interrupt();
+    expect(await host.run("live", "-", "--language", "en")).toBe(0);
+    expect(words(host.out)).toBe(TEXT);
+  });
+
   it.each<[what: string, args: string[], message: string]>([
     ["a file", ["talk.wav"], "sotto FILE"],
     ["an unknown format", ["-", "-f", "vtt"], "text, jsonl, srt"],
@@ -134,6 +171,29 @@ describe("sotto live", () => {
     expect(await host.run("live", "--language", "en")).toBe(0);
     expect(words(host.out)).toBe(TEXT);
     expect(host.err).toContain("listening through arecord");
+    await rm(folder, { recursive: true });
+  });
+
+  it("takes what a recorder still gives when it is told to end", async () => {
+    const folder = await mkdtemp(join(tmpdir(), "sotto-recorder-"));
+    await writeFile(
+      join(folder, "arecord"),
+      `#!${process.execPath}
+const samples = require("node:fs").readFileSync(${JSON.stringify(WAV)}).subarray(44);
+process.on("SIGTERM", () => process.stdout.write(samples.subarray(80000), () => process.exit(1)));
+process.stdout.write(samples.subarray(0, 80000));
+setInterval(() => undefined, 1000);
+`,
+    );
+    await chmod(join(folder, "arecord"), 0o755);
+    vi.stubEnv("PATH", folder);
+    const host = new LiveHost([], { terminal: true });
+    const run = host.run("live", "--language", "en");
+    await vi.waitFor(() => expect(words(host.out)).toContain("Clara"), { timeout: 20_000 });
+    host.interrupt();
+    expect(await run).toBe(0);
+    const last = TEXT.split(" ").slice(-3).join(" ");
+    expect(words(host.out)).toContain(last);
     await rm(folder, { recursive: true });
   });
 

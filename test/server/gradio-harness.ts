@@ -19,7 +19,7 @@ export interface TestServer {
 
 /** Starts a server; close it. */
 export async function startServer(options: ServerOptions = {}): Promise<TestServer> {
-  const config = resolveConfig({ shutdownGrace: 0, ...options });
+  const config = resolveConfig({ models: ["nano"], shutdownGrace: 0, ...options });
   const uploads = await Uploads.open({ maxBytes: config.maxUploadBytes });
   const videos = new VideoDownloads({ ...config, folder: uploads.folder });
   const service = await PipelineService.load(config, { videos });

@@ -1,4 +1,5 @@
 /** The endpoint of Whisper JAX, through the real @gradio/client and bare requests. Ids P1 and P2 of facts ecosystem 12. */
+import { readFileSync } from "node:fs";
 import { readdir, readFile } from "node:fs/promises";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
@@ -187,9 +188,9 @@ describe("files", () => {
     ["a path below a made-up upload", "/tmp/gradio/00/../../../etc/passwd"],
   ])("are only ever ones that the server issued: %s", async (_, path) => {
     for (const value of [path, { path, meta: { _type: "gradio.FileData" } }, { path: null, url: path }]) {
-      const answer = await post("/gradio_api/queue/join", { data: [value], fn_index: 1, session_hash: "thief" });
+      const answer = await post("/gradio_api/run/predict_1", { data: [value] });
       expect(answer.status).toBe(400);
-      expect(await answer.json()).toEqual({ detail: expect.stringContaining("was not uploaded") as string });
+      expect(await answer.json()).toEqual({ error: expect.stringContaining("was not uploaded") as string });
     }
   });
 
@@ -202,9 +203,9 @@ describe("files", () => {
       issued.replace("/tmp", "/tmp/."),
     ];
     for (const path of paths) {
-      expect((await post("/gradio_api/call/predict_1", { data: [{ path }] })).status).toBe(400);
+      expect((await post("/gradio_api/run/predict_1", { data: [{ path }] })).status).toBe(400);
     }
-    expect((await post("/gradio_api/call/predict_1", { data: [{ path: issued }] })).status).toBe(200);
+    expect((await post("/gradio_api/run/predict_1", { data: [{ path: issued }] })).status).toBe(200);
   });
 
   it("keep no folders of their names", async () => {
@@ -261,13 +262,40 @@ describe("requests without a client library", () => {
     ["no session", { data: [], fn_index: 1 }, 422],
     ["data that is no list", { data: "x", fn_index: 1, session_hash: "s" }, 422],
     ["another function", { data: [], fn_index: 3, session_hash: "s" }, 400],
-    ["an unknown task", { data: [null, "sing"], fn_index: 1, session_hash: "s" }, 400],
-    ["a number for a file", { data: [7], fn_index: 1, session_hash: "s" }, 400],
-    ["too many arguments", { data: [null, null, null, null], fn_index: 1, session_hash: "s" }, 400],
   ])("are refused with %s", async (_, body, status) => {
     const answer = await post("/queue/join", body);
     expect(answer.status).toBe(status);
     expect(await answer.json()).toHaveProperty("detail");
+  });
+
+  it.each<[what: string, data: unknown[], message: string | RegExp]>([
+    ["an unknown task", [null, "sing"], 'Value of "task" is not in the list of choices: ["transcribe", "translate"]'],
+    ["a number for a file", [7], /^Value of the first argument is no file/],
+    [
+      "a path of the client's machine",
+      ["C:\\talks\\a.mp3"],
+      /^Cannot read "C:.*": it was not uploaded to this server\nHint: wrap the path: handle_file\("C:\\\\talks\\\\a.mp3"\)/,
+    ],
+    [
+      "a file that is gone",
+      [{ path: "/tmp/gradio/x/a.mp3" }],
+      /it was not uploaded to this server, or was removed since; upload it again$/,
+    ],
+  ])("end as an error that clients show, with %s", async (_, data, message) => {
+    const told = typeof message === "string" ? message : (expect.stringMatching(message) as string);
+    await expect(client.predict("/predict_1", data)).rejects.toMatchObject({ message: told });
+    const answer = await post("/run/predict_1", { data });
+    expect([answer.status, await answer.json()]).toEqual([400, { error: told }]);
+    const { event_id } = (await (await post("/call/predict_1", { data })).json()) as { event_id: string };
+    const events = await (await fetch(`${server.url}/call/predict_1/${event_id}`)).text();
+    const [, ended] = /event: error\ndata: (.*)\n/.exec(events) ?? [];
+    expect(JSON.parse(ended)).toEqual({ error: told });
+  });
+
+  it("end as an error with too many arguments", async () => {
+    const answer = await post("/run/predict_1", { data: [null, null, null, null] });
+    const error = "Too many arguments: got 4, expected at most 3";
+    expect([answer.status, await answer.json()]).toEqual([400, { error }]);
   });
 
   it("hear that a session is not known", async () => {
@@ -282,7 +310,26 @@ describe("requests without a client library", () => {
 describe("/predict_2", () => {
   const VIDEO = "https://www.youtube.com/watch?v=abcdefghijk&t=1";
 
-  it("says that yt-dlp is missing", async () => {
+  it("takes a link to a recording, and embeds it", async () => {
+    const http = createServer((_request, response) => response.end(readFileSync(SHORT)));
+    await new Promise<void>((resolve) => http.listen(0, "127.0.0.1", resolve));
+    const url = `http://127.0.0.1:${(http.address() as AddressInfo).port}/talk.mp4?a=1&b=2`;
+    vi.stubEnv("PATH", "/nowhere"); // no yt-dlp
+    const trusting = await startServer({ allowPrivateAddresses: true });
+    const other = await Client.connect(trusting.url);
+    for (const link of [url, handle_file(url)]) {
+      const { data } = await other.predict<[string, string, number]>("/predict_2", [link, "transcribe", false]);
+      expect(data[0]).toContain(`href="${url.replace("&", "&#38;")}"`);
+      expect(data.slice(1)).toEqual([TEXT, expect.any(Number)]);
+    }
+    expect(await readdir(trusting.uploads.folder)).toEqual([]);
+    other.close();
+    await trusting.close();
+    http.closeAllConnections();
+    http.close();
+  });
+
+  it("says that it cannot read pages where yt-dlp is missing", async () => {
     vi.stubEnv("PATH", "/nowhere");
     const trusting = await startServer({ allowPrivateAddresses: true });
     const answer = await fetch(`${trusting.url}/run/predict_2`, {
@@ -291,7 +338,11 @@ describe("/predict_2", () => {
       body: JSON.stringify({ data: [VIDEO] }),
     });
     expect(answer.status).toBe(400);
-    expect(await answer.json()).toEqual({ error: expect.stringContaining("yt-dlp, which is not installed") as string });
+    expect(await answer.json()).toEqual({
+      error:
+        `Cannot read "${VIDEO}": it is a page of a video site, and this server reads only links to recordings\n` +
+        "Hint: give the link of the audio or video file itself, or download it and send the file",
+    });
     await trusting.close();
   });
 

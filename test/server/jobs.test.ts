@@ -6,6 +6,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { WhisperPipeline, writeTranscript, type Transcript } from "../../src/index.ts";
+import { segmentObject } from "../../src/outputs/index.ts";
+import { JOB, JOB_EVENTS } from "../../src/schemas/index.ts";
 import { formOf, MODEL, ROOT, sample, startTestServer, until, wavOf, type TestServer } from "./start.ts";
 
 interface JobBody {
@@ -33,7 +35,7 @@ async function post(url: string, form: FormData | object): Promise<{ status: num
 }
 
 async function statusOf(url: string, id: string): Promise<JobBody> {
-  return (await (await fetch(`${url}/jobs/${id}`)).json()) as JobBody;
+  return JOB.parse(await (await fetch(`${url}/jobs/${id}`)).json());
 }
 
 async function ended(url: string, id: string): Promise<JobBody> {
@@ -99,7 +101,12 @@ describe("the jobs API", () => {
     expect(kinds.at(-1)).toBe("done");
     expect(kinds).toContain("started");
     const segments = events.filter(({ event }) => event === "segment").map(({ data }) => data);
-    expect(segments).toEqual(JSON.parse(JSON.stringify(expected.segments)));
+    expect(segments).toEqual(JSON.parse(JSON.stringify(expected.segments.map(segmentObject))));
+    for (const { event, data } of events) JOB_EVENTS.parse({ [event]: data });
+    expect(events.at(-1)?.data["transcript"]).toMatchObject({
+      language: "en",
+      language_probability: expect.any(Number) as number,
+    });
     const ids = events.map(({ id }) => Number(id));
     expect([...ids].sort((a, b) => a - b)).toEqual(ids);
 
@@ -186,6 +193,17 @@ describe("the jobs API", () => {
     await until(() => server.leftFiles().length === 0);
   });
 
+  it("lists the jobs of all, where there are no keys", async () => {
+    const { body } = await post(server.url, formOf({ bytes: bytes("en-short.wav"), name: "listed.wav" }));
+    const answer = (await (await fetch(`${server.url}/jobs?limit=1`)).json()) as { jobs: JobBody[] };
+    expect(answer.jobs.map(({ id }) => id)).toEqual([body.id]);
+    const document = (await (await fetch(`${server.url}/openapi.json`)).json()) as {
+      paths: Record<string, Record<string, { parameters?: { name: string }[] }>>;
+    };
+    expect(document.paths["/jobs"]["get"].parameters?.map(({ name }) => name)).toEqual(["limit", "after"]);
+    await ended(server.url, body.id);
+  });
+
   it.each([
     ["neither file nor URL", {}, 400],
     ["a file of the server", { url: "file:///etc/passwd" }, 400],
@@ -214,6 +232,90 @@ describe("URLs", () => {
 
   const shared = startTestServer();
   afterAll(async () => (await shared).close());
+});
+
+describe("jobs of API keys", () => {
+  const ids: Record<string, string[]> = { ann: [], bob: [] };
+  let store: string;
+  let server: TestServer;
+  const start = (options: Parameters<typeof startTestServer>[0] = {}): Promise<TestServer> =>
+    startTestServer({ store, apiKeys: ["ann", "bob"], maxRunning: 2, ...options });
+  const ask = (key: string | null, path: string, init: RequestInit = {}): Promise<Response> =>
+    fetch(`${server.url}${path}`, { ...init, headers: key === null ? {} : { authorization: `Bearer ${key}` } });
+  const jobAs = async (key: string, form: FormData): Promise<string> => {
+    const answer = await ask(key, "/jobs", { method: "POST", body: form });
+    expect(answer.status).toBe(202);
+    return ((await answer.json()) as JobBody).id;
+  };
+  interface Page {
+    readonly jobs: JobBody[];
+    readonly next: string | null;
+  }
+  const list = async (key: string, query = ""): Promise<Page> =>
+    (await (await ask(key, `/jobs${query}`)).json()) as Page;
+  /** Every way to a job, as a key that is not its own is answered. */
+  const expectHidden = async (key: string | null, id: string): Promise<void> => {
+    for (const path of ["", "/events", "/result"]) {
+      const answer = await ask(key, `/jobs/${id}${path}`);
+      expect([path, answer.status]).toEqual([path, 404]);
+      expect(await answer.json()).toMatchObject({ error: { code: "job_not_found" } });
+    }
+    expect((await ask(key, `/jobs/${id}`, { method: "DELETE" })).status).toBe(404);
+  };
+
+  beforeAll(async () => {
+    store = mkdtempSync(join(tmpdir(), "sotto-owners-"));
+    server = await start({ shutdownGrace: 0 });
+    for (const key of ["ann", "bob", "ann"]) {
+      ids[key].unshift(await jobAs(key, formOf({ bytes: bytes("en-short.wav"), name: `${key}.wav` })));
+    }
+    await until(() => server.service.load.running + server.service.load.waiting === 0);
+  });
+  afterAll(async () => {
+    await server.close();
+    rmSync(store, { recursive: true, force: true });
+  });
+
+  it("are hidden from other keys, and stay theirs", async () => {
+    await expectHidden("bob", ids["ann"][0]);
+    const own = await ask("ann", `/jobs/${ids["ann"][0]}`);
+    expect(await own.json()).toMatchObject({ status: "done", name: "ann.wav" });
+    const running = await jobAs("ann", formOf({ bytes: wavOf(600), name: "long.wav" }));
+    await expectHidden("bob", running);
+    expect((await ask("ann", `/jobs/${running}`, { method: "DELETE" })).status).toBe(204);
+  });
+
+  it("are listed for their own key, the newest first, in pages", async () => {
+    const { jobs, next } = await list("ann");
+    expect(jobs.map(({ id }) => id)).toEqual(ids["ann"]);
+    expect(jobs[0]).toMatchObject({ status: "done", name: "ann.wav", model: "nano", language: "en" });
+    expect(jobs[0]).not.toHaveProperty("text");
+    expect(next).toBeNull();
+    const first = await list("ann", "?limit=1");
+    const second = await list("ann", `?limit=1&after=${first.next}`);
+    expect([...first.jobs, ...second.jobs].map(({ id }) => id)).toEqual(ids["ann"]);
+    expect(second.next).toBeNull();
+    expect((await list("bob")).jobs.map(({ id }) => id)).toEqual(ids["bob"]);
+  });
+
+  it.each(["limit=0", "limit=101", "limit=x", "after=x"])("are not listed with %s", async (query) => {
+    expect((await ask("ann", `/jobs?${query}`)).status).toBe(400);
+  });
+
+  it("belong to their key after a restart, those that are gone on with too", async (context) => {
+    if ((await import("libsql").catch(() => null)) === null) context.skip("libsql is not installed");
+    const long = await jobAs("ann", formOf({ bytes: wavOf(600), name: "long.wav" }));
+    await server.close();
+    server = await start({ shutdownGrace: 0 });
+    await expectHidden("bob", long);
+    await expectHidden("bob", ids["ann"][0]);
+    expect((await list("ann")).jobs.map(({ id }) => id)).toEqual([long, ...ids["ann"]]);
+    expect((await ask("ann", `/jobs/${long}`, { method: "DELETE" })).status).toBe(204);
+    await server.close();
+    // A server without keys has other jobs.
+    server = await start({ apiKeys: [] });
+    await expectHidden(null, ids["ann"][0]);
+  });
 });
 
 /** `sotto serve` as a process of its own. */

@@ -92,6 +92,23 @@ describe("/v1/realtime", () => {
     client.socket.close();
   });
 
+  it("hears all samples of a turn before it ends", async () => {
+    const client = await connect("model=whisper-1");
+    client.send(session({ turn_detection: null, transcription: { language: "en" } }));
+    await client.until("session.updated");
+    for (const seconds of [1, 2]) {
+      append(client, pcm16(at(24_000)).subarray(0, seconds * 48_000));
+      client.send({ type: "input_audio_buffer.commit" });
+      const completed = (await client.until(`${TRANSCRIPTION}.completed`)).at(-1);
+      expect(completed?.["usage"]).toEqual({ type: "duration", seconds });
+    }
+    append(client, pcm16(at(24_000)).subarray(0, 48_000));
+    client.send(session({ turn_detection: null, transcription: { language: "de" } }));
+    const completed = (await client.until(`${TRANSCRIPTION}.completed`)).at(-1);
+    expect(completed?.["usage"]).toEqual({ type: "duration", seconds: 1 });
+    client.socket.close();
+  });
+
   it("lets the client end turns, and refuses a turn without audio", async () => {
     const client = await connect("model=whisper-1");
     client.send(session({ turn_detection: null, transcription: { language: "en" } }));

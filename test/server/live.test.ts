@@ -3,6 +3,7 @@ import { readFile } from "node:fs/promises";
 import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { loadAudio } from "../../src/audio/index.ts";
+import { LIVE_EVENT } from "../../src/schemas/index.ts";
 import { referenceText, samplePath } from "../helpers/samples.ts";
 import { startServer, type TestServer } from "./gradio-harness.ts";
 import { LiveClient, pcm16 } from "./live-client.ts";
@@ -27,6 +28,7 @@ describe("/live", () => {
     const events = await client.rest();
     expect(events.at(-1)).toEqual({ type: "end" });
     expect(client.closeCode).toBe(1000);
+    for (const event of events.slice(0, -1)) LIVE_EVENT.parse(event);
     const committed = events.filter(({ type }) => type === "commit");
     const finals = events.filter(({ type }) => type === "final");
     expect(finals.map(({ text }) => text).join(" ")).toBe(referenceText("en-short.wav"));

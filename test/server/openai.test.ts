@@ -1,9 +1,10 @@
-import { createReadStream } from "node:fs";
+import { createReadStream, readFileSync } from "node:fs";
 import OpenAI, { toFile } from "openai";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { WhisperPipeline, type Transcript } from "../../src/index.ts";
 import { toSrt, toVtt } from "../../src/outputs/index.ts";
-import { MODEL, sample, startTestServer, until, wavOf, type TestServer } from "./start.ts";
+import { ownWarnings } from "../helpers/own-warnings.ts";
+import { formOf, MODEL, sample, startTestServer, until, wavOf, type TestServer } from "./start.ts";
 
 describe("OpenAI's audio API, with the openai client", () => {
   let server: TestServer;
@@ -35,6 +36,30 @@ describe("OpenAI's audio API, with the openai client", () => {
       expect(text).toBe(english.text.trim());
     },
   );
+
+  it.each<[what: string, fields: Record<string, string>, warned: string | null]>([
+    ["a strategy of chunks", { "chunking_strategy[type]": "server_vad" }, "chunking_strategy"],
+    ["a strategy in JSON", { chunking_strategy: '{"type":"server_vad"}' }, "chunking_strategy"],
+    ["names of speakers", { "known_speaker_names[]": "Ada" }, "known_speaker_names"],
+    ["a field of another server", { hotwords: "Ada" }, "hotwords"],
+    ["nothing of what it does itself", { chunking_strategy: "auto", language: "en" }, null],
+  ])("says that %s has no effect", async (_, fields, warned) => {
+    const ask = (more: Record<string, string> = {}): Promise<Response> =>
+      fetch(`${server.url}/v1/audio/transcriptions`, {
+        method: "POST",
+        body: formOf({ bytes: readFileSync(sample("en-short.wav")), name: "a.wav" }, { ...fields, ...more }),
+      });
+    const matching = warned === null ? [] : [expect.stringMatching(`^"${warned}" has no effect: `)];
+    const json = await ask();
+    expect(ownWarnings(((await json.json()) as { warnings?: string[] }).warnings)).toEqual(matching);
+    const text = await ask({ response_format: "text" });
+    expect(await text.text()).toBe(`${english.text.trim()}\n`);
+    for (const { headers } of [json, text])
+      expect(headers.get("warning")?.includes("has no effect") ?? false).toBe(warned !== null);
+    const events = (await (await ask({ stream: "true" })).text()).split("\n\n");
+    const done = events.find((event) => event.includes("transcript.text.done"))?.split("data: ")[1] ?? "{}";
+    expect(ownWarnings((JSON.parse(done) as { warnings?: string[] }).warnings)).toEqual(matching);
+  });
 
   it("answers text, srt and vtt as strings", async () => {
     const ask = (response_format: "text" | "srt" | "vtt"): Promise<string> =>

@@ -7,7 +7,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from "vitest
 import type * as privateAddress from "../../src/audio/private-address.ts";
 import { referenceText } from "../helpers/samples.ts";
 import { fakeYtDlp } from "./fake-yt-dlp.ts";
-import { sample, startTestServer, type TestServer } from "./start.ts";
+import { formOf, sample, startTestServer, until, wavOf, type TestServer } from "./start.ts";
 
 /** An address that the guard takes for one of the public internet, and that leads here. All others are judged as ever. */
 const OUTSIDE = "127.0.0.2";
@@ -104,6 +104,111 @@ describe("redirects", () => {
   });
 });
 
+describe("servers that send slowly", () => {
+  /** Two bytes at a time, without an end. */
+  const trickle: RequestListener = (_, response) => {
+    response.write(readFileSync(SHORT).subarray(0, 5000));
+    const timer = setInterval(() => response.write("xx"), 20);
+    response.on("close", () => clearInterval(timer));
+  };
+  const post = async ({ url }: TestServer, body: FormData | object, from = "1"): Promise<string> => {
+    const isForm = body instanceof FormData;
+    const answer = await fetch(`${url}/jobs`, {
+      method: "POST",
+      headers: { "x-forwarded-for": `10.0.0.${from}`, ...(!isForm && { "content-type": "application/json" }) },
+      body: isForm ? body : JSON.stringify(body),
+    });
+    expect(answer.status).toBe(202);
+    return ((await answer.json()) as { id: string }).id;
+  };
+  const jobOf = async ({ url }: TestServer, id: string): Promise<Outcome & { readonly finished_at: string | null }> =>
+    (await (await fetch(`${url}/jobs/${id}`)).json()) as Outcome & { readonly finished_at: string | null };
+  const ended = async (server: TestServer, id: string): Promise<Outcome> => {
+    await (await fetch(`${server.url}/jobs/${id}/events`)).text();
+    return jobOf(server, id);
+  };
+  const upload = (): FormData => formOf({ bytes: readFileSync(SHORT), name: "a.wav" });
+
+  it("keep nobody from being answered, and their jobs can be ended", async () => {
+    const server = await startTestServer({ allowPrivateAddresses: true, maxRunning: 2 });
+    try {
+      const { origin } = await listen("127.0.0.1", trickle);
+      const slow = await Promise.all(Array.from({ length: 8 }, () => post(server, { url: `${origin}/a.wav` })));
+      await until(() => server.service.load.downloading === 8);
+      const answer = await fetch(`${server.url}/v1/audio/transcriptions`, { method: "POST", body: upload() });
+      expect(await answer.json()).toMatchObject({ text: TEXT });
+      const other = await listen("127.0.0.1", send);
+      expect(await run(server, `${other.origin}/a.wav`)).toMatchObject({ status: "done", text: TEXT });
+      expect(server.service.load).toMatchObject({ waiting: 8, running: 0 });
+      for (const id of slow) {
+        expect((await fetch(`${server.url}/jobs/${id}`, { method: "DELETE" })).status).toBe(204);
+      }
+      expect(server.service.load).toMatchObject({ waiting: 0, downloading: 0 });
+      expect(server.leftFiles()).toEqual([]);
+    } finally {
+      await server.close();
+    }
+  });
+
+  it("are given up at the deadline, and leave no file", async () => {
+    const server = await startTestServer({ allowPrivateAddresses: true, downloadTimeout: 0.2 });
+    try {
+      const { origin } = await listen("127.0.0.1", trickle);
+      const { status, error } = await run(server, `${origin}/a.wav`);
+      expect([status, error]).toEqual([
+        "failed",
+        { message: `Cannot read "${origin}/a.wav": the server took longer than 0.2 s`, code: "invalid_audio" },
+      ]);
+      expect(server.leftFiles()).toEqual([]);
+    } finally {
+      await server.close();
+    }
+  });
+
+  it("are not waited for at the end of the server", async () => {
+    const server = await startTestServer({ allowPrivateAddresses: true, shutdownGrace: 0 });
+    const { origin } = await listen("127.0.0.1", trickle);
+    await post(server, { url: `${origin}/a.wav` });
+    await until(() => server.service.load.downloading === 1);
+    await server.close();
+    expect(server.service.load).toMatchObject({ waiting: 0, downloading: 0 });
+  });
+
+  it("and clients with many recordings keep no other client waiting for all of them", async () => {
+    const server = await startTestServer({ maxRunning: 1, trustProxy: true, shutdownGrace: 0 });
+    try {
+      const long = wavOf(300);
+      const many = await Promise.all(
+        Array.from({ length: 5 }, () => post(server, formOf({ bytes: long, name: "long.wav" }), "1")),
+      );
+      const one = await post(server, upload(), "2");
+      expect(await ended(server, one)).toMatchObject({ status: "done", text: TEXT });
+      const finished = async (id: string): Promise<number> => Date.parse((await jobOf(server, id)).finished_at ?? "");
+      const at = await finished(one);
+      for (const id of many) await ended(server, id);
+      // The one that ran already, and at most one that began before the other client came.
+      const times = await Promise.all(many.map(finished));
+      expect(times.filter((time) => time > at).length).toBeGreaterThanOrEqual(3);
+    } finally {
+      await server.close();
+    }
+  });
+
+  it("and a client whose long recordings run leaves a place to others", async () => {
+    const server = await startTestServer({ maxRunning: 3, trustProxy: true, shutdownGrace: 0 });
+    try {
+      const long = wavOf(600);
+      for (let i = 0; i < 4; i++) await post(server, formOf({ bytes: long, name: "long.wav" }), "1");
+      await until(() => server.service.load.running === 2);
+      const one = await post(server, upload(), "2");
+      expect(await ended(server, one)).toMatchObject({ status: "done", text: TEXT });
+      expect(server.service.load.waiting).toBeGreaterThanOrEqual(1);
+    } finally {
+      await server.close();
+    }
+  });
+});
+
 describe("videos of web sites", () => {
   it("come by yt-dlp, are transcribed, and leave no file", async () => {
     const program = await fakeYtDlp({ recording: SHORT });
@@ -119,11 +224,14 @@ describe("videos of web sites", () => {
     await program.remove();
   });
 
-  it("say what to install where yt-dlp is missing", async () => {
+  it("say what else can be done where yt-dlp is missing, and not what to install", async () => {
     vi.stubEnv("PATH", "/nowhere");
     const { status, error } = await run(trusting, VIDEO);
     expect(status).toBe("failed");
-    expect(error?.message).toMatch(/need the program yt-dlp, which is not installed.*\nHint: install yt-dlp/);
+    expect(error?.message).toMatch(
+      /: it is a page of a video site, .*\nHint: give the link of the audio or video file/,
+    );
+    expect(error?.message).not.toMatch(/yt-dlp|PATH/);
   });
 
   it("are looked for on any other page that comes instead of a recording", async () => {
@@ -137,7 +245,7 @@ describe("videos of web sites", () => {
 
   it.each([
     ["yt-dlp knows no such site", true, /: it is a web page, not audio$/],
-    ["yt-dlp is missing", false, /: it is a web page, not audio\nHint: if there is a video on it, install yt-dlp/],
+    ["yt-dlp is missing", false, /: it is a web page, not audio$/],
   ])("leave a page a page where %s", async (_name, isInstalled, message) => {
     const { origin } = await listen(OUTSIDE, page);
     const program = await fakeYtDlp({ complaint: "ERROR: Unsupported URL: x" });

@@ -53,7 +53,11 @@ describe("VideoDownloads", () => {
     vi.stubEnv("PATH", "/nowhere");
     const failed = downloads().download(VIDEO, never);
     await expect(failed).rejects.toBeInstanceOf(YtDlpMissingError);
-    await expect(failed).rejects.toThrow(/which is not installed on the server\nHint: install yt-dlp/);
+    const error = (await failed.catch((reason: unknown) => reason)) as YtDlpMissingError;
+    expect(error.messageFor("server")).toMatch(/\nHint: install yt-dlp/);
+    for (const reader of ["client", "library", "commandLine"] as const) {
+      expect(error.messageFor(reader)).not.toContain("yt-dlp");
+    }
   });
 
   it.each([

@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { WhisperPipeline, type Transcript } from "../../src/index.ts";
 import { toSrt } from "../../src/outputs/index.ts";
+import { ownWarnings } from "../helpers/own-warnings.ts";
 import { formOf, MODEL, sample, startTestServer, type TestServer } from "./start.ts";
 
 describe("whisper.cpp's server", () => {
@@ -25,7 +26,7 @@ describe("whisper.cpp's server", () => {
   it("answers in each format", async () => {
     const json = await ask();
     expect(json.headers.get("content-type")).toContain("application/json");
-    expect(await json.json()).toEqual({ text: lines() });
+    expect(await json.json()).toMatchObject({ text: lines() });
     expect(await (await ask({ response_format: "text" })).text()).toBe(lines());
     const srt = await ask({ response_format: "srt" });
     expect(srt.headers.get("content-type")).toContain("application/x-subrip");
@@ -42,6 +43,11 @@ describe("whisper.cpp's server", () => {
     });
     expect(verbose.segments.map(({ text }) => text)).toEqual(expected.segments.map(({ text }) => text));
     expect(verbose.segments[0].words.map(({ word }) => word).join("")).toBe(expected.segments[0].text);
+  });
+
+  it("writes times into cues though no_timestamps is given", async () => {
+    const fields = { response_format: "srt", no_timestamps: "true" };
+    expect(await (await ask(fields)).text()).toBe(toSrt(expected));
   });
 
   it("takes its fields, and cuts where offset_t and duration say", async () => {
@@ -71,6 +77,87 @@ describe("whisper.cpp's server", () => {
     const cues = short.split("\n").filter((line) => line !== "" && !/^\d+$|-->/.test(line));
     expect(cues.length).toBeGreaterThan(expected.segments.length);
     expect(cues.every((line) => line.length <= 12)).toBe(true);
+  });
+
+  it.each<[field: string, value: string]>([
+    ["vad", "true"],
+    ["vad_threshold", "0.5"],
+    ["diarize", "1"],
+    ["tinydiarize", "yes"],
+    ["debug_mode", "true"],
+    ["word_thold", "0.01"],
+    ["audio_ctx", "750"],
+    ["offset_n", "3"],
+    ["max_context", "64"],
+    ["carry_initial_prompt", "true"],
+    ["something_new", "x"],
+  ])("says that %s=%s has no effect", async (field, value) => {
+    const json = await ask({ [field]: value });
+    const { text, warnings } = (await json.json()) as { text: string; warnings: string[] };
+    expect(text).toBe(lines());
+    const own = ownWarnings(warnings);
+    expect(own).toHaveLength(1);
+    expect(own[0]).toMatch(new RegExp(`^"${field}" has no effect: `));
+    const header = `199 sotto "${own[0].replaceAll('"', '\\"')}"`;
+    expect(json.headers.get("warning")).toContain(header);
+    for (const format of ["text", "srt", "vtt"]) {
+      const answer = await ask({ [field]: value, response_format: format });
+      expect([answer.status, answer.headers.get("warning")]).toEqual([200, json.headers.get("warning")]);
+      await answer.body?.cancel();
+    }
+    const verbose = await (await ask({ [field]: value, response_format: "verbose_json" })).json();
+    expect(verbose).toMatchObject({ warnings });
+  });
+
+  it("does not warn of what it does", async () => {
+    const fields = {
+      ...{
+        vad: "false",
+        diarize: "false",
+        suppress_nst: "true",
+        split_on_word: "true",
+        audio_ctx: "0",
+        max_context: "-1",
+      },
+      ...{ entropy_thold: "2.4", beam_size: "-1", best_of: "5", offset_n: "0" },
+    };
+    const answer = await ask(fields);
+    expect(answer.headers.get("warning") ?? "").not.toContain("has no effect");
+    const { text, warnings } = (await answer.json()) as { text: string; warnings?: string[] };
+    expect([text, ownWarnings(warnings)]).toEqual([lines(), []]);
+  });
+
+  it("decodes text of low entropy again, and not text of high", async () => {
+    const temperatures = async (fields: Record<string, string>): Promise<number[]> => {
+      const file = { bytes: readFileSync(sample("en-30s.flac")), name: "a.flac" };
+      const answer = await ask({ ...fields, temperature_inc: "0.5", response_format: "verbose_json" }, file);
+      return ((await answer.json()) as { segments: { temperature: number }[] }).segments.map((one) => one.temperature);
+    };
+    // ln 32 is 3.466: no text has more.
+    const strict = await temperatures({ entropy_thold: "3.5" });
+    expect(strict.length).toBeGreaterThan(0);
+    expect(strict.some((temperature) => temperature === 1)).toBe(true);
+    for (const entropy_thold of ["2.4", "0", "-5"]) {
+      const found = await temperatures({ entropy_thold });
+      expect(found.length).toBeGreaterThan(0);
+      expect(found.every((temperature) => temperature === 0)).toBe(true);
+    }
+  });
+
+  it.each<[field: string, value: string, wanted: string]>([
+    ["beam_size", "17", "from -1 to 16"],
+    ["best_of", "1000", "from -1 to 16"],
+    ["beam_size", "2.5", "whole number"],
+    ["audio_ctx", "1501", "from 0 to 1500"],
+    ["temperature", "1.1", "from 0 to 1"],
+    ["offset_t", "-1", "from 0 to"],
+    ["entropy_thold", "x", "number"],
+  ])("refuses %s=%s", async (field, value, wanted) => {
+    const answer = await ask({ [field]: value });
+    expect(answer.status).toBe(400);
+    const { error } = (await answer.json()) as { error: string };
+    expect(error).toContain(`"${field}"`);
+    expect(error).toContain(wanted);
   });
 
   it("has the errors that whisper.cpp's code means", async () => {

@@ -60,8 +60,8 @@ export function sentence(id: number, start: number, text: string, isTimed = true
   const step = 0.4;
   const end = start + words.length * step;
   return {
-    ...{ id, start, end, text: ` ${text}`, tokens: [], temperature: 0, avgLogprob: -0.2 },
-    ...{ compressionRatio: 1.1, noSpeechProb: 0.01 },
+    ...{ id, start, end, text: ` ${text}`, tokens: [], temperature: 0, avg_logprob: -0.2 },
+    ...{ compression_ratio: 1.1, no_speech_prob: 0.01 },
     ...(isTimed && {
       words: words.map((word, i) => ({
         ...{ word: ` ${word}`, probability: 0.9 },
@@ -73,7 +73,7 @@ export function sentence(id: number, start: number, text: string, isTimed = true
 
 export function transcript(segments: Json[], duration: number): Json {
   const text = segments.map((segment) => segment["text"] as string).join("");
-  return { text, language: "en", languageProbability: 0.98, duration, segments, warnings: [] };
+  return { text, language: "en", language_probability: 0.98, duration, segments, warnings: [] };
 }
 
 /** Hears two sentences in five seconds. */
@@ -223,13 +223,17 @@ export async function startMockServer({
     let said = 0;
     let committed = 0;
     const send = (event: Json): void => socket.send(JSON.stringify(event));
-    const commit = (to: number): void => {
-      if (to <= committed) return;
-      const words = WORDS.slice(committed, to).map((word, i) => ({
-        ...{ word: word === "." ? "." : ` ${word}`, start: (committed + i) * 0.5, end: (committed + i) * 0.5 + 0.45 },
+    const wordsFrom = (from: number, to: number): { text: string; start: number; end: number; probability: number }[] =>
+      WORDS.slice(from, to).map((word, i) => ({
+        text: word === "." ? "." : ` ${word}`,
+        start: (from + i) * 0.5,
+        end: (from + i) * 0.5 + 0.45,
         probability: 0.9,
       }));
-      send({ type: "commit", utterance: 0, text: words.map(({ word }) => word).join(""), words });
+    const commit = (to: number): void => {
+      if (to <= committed) return;
+      const words = wordsFrom(committed, to);
+      send({ type: "commit", utterance: 0, text: words.map(({ text }) => text).join(""), words });
       committed = to;
     };
     socket.on("message", (data: Buffer, isBinary) => {
@@ -248,7 +252,9 @@ export async function startMockServer({
         });
       } else if ((JSON.parse(data.toString()) as Json)["type"] === "end") {
         commit(said);
-        send({ type: "final", utterance: 0, text: WORDS.slice(0, said).join(" "), words: [] });
+        const words = wordsFrom(0, said);
+        const text = words.map((word) => word.text).join("");
+        send({ type: "final", utterance: 0, start: 0, end: said / 2, text: text.trim(), language: "en", words });
         socket.close(1000);
       }
     });

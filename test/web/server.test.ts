@@ -35,7 +35,14 @@ beforeAll(async () => {
   if (CHROMIUM === null) return;
   page = await buildPage();
   store = mkdtempSync(join(tmpdir(), "sotto-web-"));
-  const config = resolveConfig({ port: 0, staticDir: page, store, logLevel: "silent", shutdownGrace: 1 });
+  const config = resolveConfig({
+    port: 0,
+    models: ["nano"],
+    staticDir: page,
+    store,
+    logLevel: "silent",
+    shutdownGrace: 1,
+  });
   [browser, server] = await Promise.all([launch(), startServer(config)]);
 });
 

@@ -289,16 +289,40 @@ export async function readJob(id: string, signal: AbortSignal): Promise<JobView>
   return (await (await request(`jobs/${encodeURIComponent(id)}`, { signal })).json()) as JobView;
 }
 
+/** A segment as it comes over the wire (docs/schemas/job-events.json). */
+type WireSegment = Pick<Segment, "id" | "start" | "end" | "text" | "tokens" | "temperature" | "language" | "words"> & {
+  readonly avg_logprob: number;
+  readonly compression_ratio: number;
+  readonly no_speech_prob: number;
+};
+
+interface WireTranscript extends Pick<Transcript, "text" | "language" | "duration" | "warnings"> {
+  readonly language_probability: number | null;
+  readonly segments: readonly WireSegment[];
+}
+
+function readSegment(wire: WireSegment): Segment {
+  const { avg_logprob: avgLogprob, compression_ratio: compressionRatio, no_speech_prob: noSpeechProb, ...same } = wire;
+  return { ...same, avgLogprob, compressionRatio, noSpeechProb };
+}
+
+function readTranscript({ language_probability: languageProbability, segments, ...same }: WireTranscript): Transcript {
+  return { ...same, languageProbability, segments: segments.map(readSegment) };
+}
+
 /** An event by its name and its JSON; undefined for one that this page does not know. */
 function readJobEvent(type: string, data: string): JobEvent | undefined {
   const body = JSON.parse(data) as object;
   switch (type) {
     case "segment":
-      return { type, segment: body as Segment };
+      return { type, segment: readSegment(body as WireSegment) };
+    case "done": {
+      const { seconds, transcript } = body as { seconds: number; transcript: WireTranscript };
+      return { type, seconds, transcript: readTranscript(transcript) };
+    }
     case "queued":
     case "started":
     case "progress":
-    case "done":
     case "failed":
     case "cancelled":
       return { ...body, type } as JobEvent;
@@ -334,8 +358,13 @@ export type LiveEvent =
   | { readonly type: "ready" }
   | { readonly type: "partial"; readonly text: string }
   | { readonly type: "commit"; readonly text: string; readonly words: readonly LiveWord[] }
-  /** `language`: a code; null if nothing was understood. */
-  | { readonly type: "final"; readonly language?: string | null }
+  /** The utterance as a whole, in place of its commits. `language`: a code; null if nothing was understood. */
+  | {
+      readonly type: "final";
+      readonly text?: string;
+      readonly words?: readonly LiveWord[];
+      readonly language?: string | null;
+    }
   | { readonly type: "error"; readonly message: string };
 
 /** A line to the server's live captions: samples in, events out. */

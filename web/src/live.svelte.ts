@@ -1,4 +1,4 @@
-/** Live captions under way: microphone, worklet, socket, and the text so far. Text that is committed never changes. */
+/** Live captions under way: microphone, worklet, socket, and the text so far. Text of an utterance that has ended never changes. */
 
 import { type ApiError, LiveSocket, type LiveEvent, type LiveWord, splitHint, type Task } from "./api.ts";
 import { TARGET_RATE } from "./lib/downsampler.ts";
@@ -12,7 +12,7 @@ const MAX_RECORDING = 30 * 60 * TARGET_RATE * 2;
 export class LiveCaptions {
   state = $state<"idle" | "starting" | "listening" | "ending">("idle");
   stream = $state.raw<MediaStream | null>(null);
-  /** Committed text, a paragraph for each utterance. */
+  /** Final text, a paragraph for each utterance, and what is committed of the one under way. */
   paragraphs = $state<string[]>([]);
   /** What the model makes of the last seconds, and may change. */
   partial = $state("");
@@ -26,6 +26,8 @@ export class LiveCaptions {
   /** Seconds of sound that were sent by earlier starts: the server counts from 0 each time. */
   private offset = 0;
   private isNewParagraph = true;
+  /** Words of the utterances before the one under way; null if part of that was cleared away. */
+  private wordsBefore: number | null = 0;
   private context: AudioContext | null = null;
   private socket: LiveSocket | null = null;
 
@@ -47,6 +49,7 @@ export class LiveCaptions {
     this.state = "starting";
     this.offset = this.seconds;
     this.isNewParagraph = true;
+    this.wordsBefore = this.words.length;
     try {
       this.stream = await openMicrophone();
       const context = new AudioContext();
@@ -93,6 +96,7 @@ export class LiveCaptions {
     this.paragraphs = [];
     this.partial = "";
     this.words = [];
+    this.wordsBefore = this.isNewParagraph ? 0 : null;
     this.language = "";
     this.recording = [];
     this.recordedBytes = 0;
@@ -131,7 +135,9 @@ export class LiveCaptions {
       }
       case "final":
         this.partial = "";
+        this.replaceUtterance(event.text, event.words);
         this.isNewParagraph = true;
+        this.wordsBefore = this.words.length;
         if (this.language === "") this.language = event.language ?? "";
         break;
       case "error":
@@ -142,6 +148,16 @@ export class LiveCaptions {
       default:
       // A newer server says more: not for this page.
     }
+  }
+
+  /** What was committed of the utterance gives way to its final text. */
+  private replaceUtterance(text: string | undefined, words: readonly LiveWord[] = []): void {
+    if (text === undefined || this.wordsBefore === null) return;
+    const { offset } = this;
+    const timed = words.map((word) => ({ text: word.text, start: word.start + offset, end: word.end + offset }));
+    this.words.splice(this.wordsBefore, this.words.length, ...timed);
+    if (!this.isNewParagraph) this.paragraphs.pop();
+    if (text !== "") this.paragraphs.push(text);
   }
 
   private closed(error: ApiError | undefined): void {

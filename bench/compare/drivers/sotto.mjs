@@ -74,6 +74,7 @@ async function transcribe(windows, tokens) {
   await pipeline.transcribe(samples.subarray(0, windows * 160 * FRAMES), {
     language: "en",
     strideLength: 0,
+    returnTimestamps: false,
     sampleLength: tokens,
     suppressTokens: suppress,
     suppressBlank: false,

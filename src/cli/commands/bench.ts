@@ -4,43 +4,55 @@ import { assertOneOf } from "../../errors.ts";
 import { assertDevice, DTYPES } from "../../pipeline/choices.ts";
 import { parseWhole } from "../arguments.ts";
 import type { CliCommand } from "../command.ts";
+import type { StageOptions, StageTime } from "../bench/stages.ts";
 import type { CliHost } from "../host.ts";
-import { DEFAULT_MODEL } from "../options.ts";
-import { size } from "../report.ts";
+import { addModelFlag, readModel } from "../options.ts";
+import { openReport, size } from "../report.ts";
 
 export const bench: CliCommand = {
   name: "bench",
   summary: "measure the speed of this machine, stage by stage",
   booleanFlags: [],
   configure(command: Command): void {
+    addModelFlag(command);
     command
-      .option("--model <name>", "name, hub id or folder of a model", DEFAULT_MODEL)
       .option("--model_dir <dir>", "folder of downloaded models (default: the Hugging Face cache)")
       .option("--offline", "use only models that are already on this machine")
-      .option("--device <name>", "where it runs", "auto")
-      .option("--dtype <name>", "numbers it computes with", "auto")
-      .option("--threads <n>", "processor threads; 0: as many as are good", "0")
-      .option("--batch_size <n>", "windows of the batch", "8")
-      .option("--tokens <n>", "tokens generated for each window", "100")
-      .option("--rounds <n>", "rounds whose median is printed", "3")
+      .option("--device <name>", "device to run on", "auto")
+      .option("--dtype <name>", "compute precision", "auto")
+      .option("--threads <n>", "CPU threads; 0 = automatic", "0")
+      .option("--batch_size <n>", "windows per batch", "8")
+      .option("--tokens <n>", "tokens to generate per window", "100")
+      .option("--rounds <n>", "number of rounds; the median is printed", "3")
       .option("--json", "print the figures as JSON");
   },
   async run(command: Command, host: CliHost): Promise<number> {
     const given = command.opts<Record<string, string | boolean | undefined>>();
-    const whole = (name: string, least: number): number => parseWhole(`--${name}`, String(given[name]), least);
-    const options = { batch: whole("batch_size", 1), tokens: whole("tokens", 1), rounds: whole("rounds", 1) };
-    const threads = whole("threads", 0);
+    const whole = (name: string, least: number, most: number): number =>
+      parseWhole(`--${name}`, String(given[name]), least, most);
+    const options = {
+      batch: whole("batch_size", 1, 1024),
+      tokens: whole("tokens", 1, 440), // a text holds 448, with what stands before it
+      rounds: whole("rounds", 1, 1000),
+    };
+    const threads = whole("threads", 0, 1024);
     const { loadCheckpoint, loadTokenizer, openEngine } = await import("../../pipeline/index.ts");
     const { device, dtype } = given;
     assertDevice(device);
     assertOneOf("dtype", dtype, DTYPES);
 
+    const { model, note } = await readModel(command, device);
+    const progress = await openReport(host, false);
+    if (note !== null) progress.note(note);
+
     const before = process.memoryUsage.rss();
     const started = host.now();
-    const checkpoint = await loadCheckpoint(String(given["model"]), {
+    const checkpoint = await loadCheckpoint(model, {
+      ...progress.downloads,
       ...(typeof given["model_dir"] === "string" && { cacheDir: given["model_dir"] }),
       ...(given["offline"] === true && { offline: true }),
     });
+    progress.clear();
     const tokenizer = await loadTokenizer(checkpoint);
     const engine = await openEngine(checkpoint, { device, dtype, ...(threads > 0 && { threads }) });
     const loadMs = host.now() - started;
@@ -58,8 +70,8 @@ export const bench: CliCommand = {
       const stages = await timeStages(engine, tokenizer, options);
       const peakBytes = process.resourceUsage().maxRSS * 1024;
       const { parallelism } = engine;
-      const report = {
-        model: given["model"],
+      const report: BenchReport = {
+        model,
         device: engine.device,
         dtype: engine.dtype,
         parallelism,
@@ -70,7 +82,7 @@ export const bench: CliCommand = {
         peakBytes,
         stages,
       };
-      host.stdout.write(given["json"] === true ? `${JSON.stringify(report)}\n` : table(report));
+      host.stdout.write(given["json"] === true ? `${JSON.stringify(reportObject(report))}\n` : table(report));
     } finally {
       await engine.dispose();
     }
@@ -78,20 +90,34 @@ export const bench: CliCommand = {
   },
 };
 
-function table(report: {
-  model: unknown;
-  device: string;
-  dtype: string;
-  parallelism: number;
-  loadMs: number;
-  firstMs: number;
-  loadedBytes: number;
-  peakBytes: number;
-  stages: readonly { stage: string; ms: number; range: readonly [number, number]; rate: string }[];
-}): string {
+interface BenchReport extends StageOptions {
+  readonly model: string;
+  readonly device: string;
+  readonly dtype: string;
+  readonly parallelism: number;
+  readonly loadMs: number;
+  readonly firstMs: number;
+  readonly loadedBytes: number;
+  readonly peakBytes: number;
+  readonly stages: readonly StageTime[];
+}
+
+/** The report as programs read it. */
+function reportObject({ loadMs, firstMs, loadedBytes, peakBytes, stages, ...about }: BenchReport): object {
+  return {
+    ...about,
+    load_ms: loadMs,
+    first_ms: firstMs,
+    loaded_bytes: loadedBytes,
+    peak_bytes: peakBytes,
+    stages,
+  };
+}
+
+function table(report: BenchReport): string {
   const ms = (value: number): string => (value < 10 ? value.toFixed(2) : value.toFixed(0));
   const lines = [
-    `${String(report.model)}, ${report.device}, ${report.dtype}, ${report.parallelism} windows side by side`,
+    `${report.model}, ${report.device}, ${report.dtype}, ${report.parallelism} windows side by side`,
     `loaded in ${ms(report.loadMs)} ms, first window after ${ms(report.firstMs)} ms`,
     `memory: ${size(report.loadedBytes)} more after the first window, ${size(report.peakBytes)} at the peak of the process`,
     "",

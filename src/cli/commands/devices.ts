@@ -7,12 +7,14 @@ import { size, table } from "../report.ts";
 
 export const devices: CliCommand = {
   name: "devices",
-  summary: "list the processor and the GPUs that models can run on",
+  summary: "list the CPU and the GPUs that models can run on",
   configure(): void {},
   async run(_command: Command, host: CliHost): Promise<number> {
-    const { listGpus } = await import("../../engine/index.ts");
+    const { listGpus, probeCpu } = await import("../../engine/index.ts");
     const found = listGpus();
-    const rows = [["cpu", cpus()[0]?.model ?? process.arch, `${availableParallelism()} threads`, "ready"]];
+    const { kernels, reason } = await probeCpu();
+    const state = [kernels === null ? "cannot be used" : `ready, ${kernels}`, ...(reason === null ? [] : [reason])];
+    const rows = [["cpu", cpus()[0]?.model ?? process.arch, `${availableParallelism()} threads`, state.join("; ")]];
     for (const gpu of "gpus" in found ? found.gpus : []) {
       rows.push([gpu.device, gpu.name, size(gpu.totalMemory), gpu.fault ?? "ready"]);
     }

@@ -11,21 +11,22 @@ import { addEvalFlags, EVAL_BOOLEAN_FLAGS, type EvalFlags, readEvalFlags } from 
 import type { Sample } from "../eval/samples.ts";
 import type { FileScore } from "../eval/score.ts";
 import type { CliHost, CliPipeline } from "../host.ts";
-import { DEFAULT_MODEL } from "../options.ts";
+import { isUrl } from "../inputs.ts";
 import { writeWholeFile } from "../output-files.ts";
-import { colours, openReport, type Report } from "../report.ts";
+import { addModelFiles, ProtectedFiles } from "../protected-files.ts";
+import { colours, messageOf, openReport, type Report } from "../report.ts";
 import { Stopping } from "../stopping.ts";
 
 const DEFAULT_WIDTH = 100;
 
 export const evaluate: CliCommand = {
   name: "eval",
-  summary: "measure how many words a model gets wrong",
+  summary: "measure a model's word error rate",
   booleanFlags: EVAL_BOOLEAN_FLAGS,
   configure(command: Command): void {
     command.argument(
       "[file...]",
-      "folders of audio with a .txt beside each; manifests (.json, .jsonl, .csv, .tsv) of files and texts",
+      "folders of audio files, each with its text in a .txt file; or manifests (.json, .jsonl, .csv, .tsv)",
     );
     addEvalFlags(command);
   },
@@ -42,6 +43,7 @@ export const evaluate: CliCommand = {
     }
     const { findSamples } = await import("../eval/samples.ts");
     const found = await findSamples(command.args, flags.transcribe.transcription.task);
+    if (output !== undefined) await assertMayWrite(output, flags, command.args, found.samples);
     const report = await openReport(host, flags.transcribe.quiet);
     for (const warning of flags.transcribe.warnings) report.warning(warning);
     const { withoutReference } = found;
@@ -54,6 +56,23 @@ export const evaluate: CliCommand = {
     return run.run();
   },
 };
+
+/** @throws {OptionError} if the report would be written over what is evaluated, or the model */
+async function assertMayWrite(
+  output: string,
+  { transcribe: { model, pipeline } }: EvalFlags,
+  words: readonly string[],
+  samples: readonly Sample[],
+): Promise<void> {
+  const files = new ProtectedFiles();
+  for (const word of words) files.add(word, "one of the files to evaluate");
+  for (const { source } of samples) {
+    files.add(source, "one of the recordings");
+    files.add(source.replace(/\.[^./\\]*$/, ".txt"), "the text of a recording");
+  }
+  await addModelFiles(files, model, pipeline.cacheDir);
+  files.assertMayWrite("output", output);
+}
 
 /** One evaluation: transcribes, scores each recording as it is finished, and reports in the order of the samples. */
 class Evaluation {
@@ -68,6 +87,8 @@ class Evaluation {
   #shown = 0;
   #elapsedMs = 0;
   #runs = { device: "", dtype: "" };
+  /** Part of each transcript's, and said once. */
+  #modelWarnings: readonly string[] = [];
 
   constructor(flags: EvalFlags, samples: readonly Sample[], host: CliHost, report: Report) {
     this.#flags = flags;
@@ -80,7 +101,7 @@ class Evaluation {
 
   /** Takes note of what cannot be evaluated, and says so. */
   fail(sample: Sample | null, error: unknown): void {
-    const message = error instanceof Error ? error.message : String(error);
+    const message = messageOf(error);
     this.#failures.push({ file: sample?.name ?? null, message });
     const named = sample === null || message.includes(sample.name) || message.includes(sample.source);
     this.#report.failure(named ? message : `${sample.name}: ${message}`);
@@ -97,14 +118,14 @@ class Evaluation {
   }
 
   async #loadAndTranscribe(): Promise<void> {
-    const { model, modelGiven, pipeline: settings } = this.#flags.transcribe;
-    if (!modelGiven)
-      this.#report.note(`using ${DEFAULT_MODEL}, a small model for trying sotto; --model chooses another`);
+    const { model, pipeline: settings } = this.#flags.transcribe;
     for (const note of this.#flags.transcribe.notes) this.#report.note(note);
     const { signal } = this.#stopping;
     const pipeline = await this.#stopping.wait(
-      this.#host.createPipeline(model, { ...settings, signal, onProgress: (one) => this.#report.download(one) }),
+      this.#host.createPipeline(model, { ...settings, ...this.#report.downloads, signal }),
     );
+    this.#modelWarnings = pipeline.warnings ?? [];
+    for (const warning of this.#modelWarnings) this.#report.warning(warning);
     this.#runs = { device: pipeline.device ?? settings.device, dtype: pipeline.dtype ?? settings.dtype };
     try {
       signal.throwIfAborted();
@@ -157,6 +178,7 @@ class Evaluation {
         indices.map((i) => this.#samples[i].source),
         {
           ...this.#flags.transcribe.transcription,
+          ...(indices.some((i) => isUrl(this.#samples[i].source)) && { proxyLookup: true }),
           ...(language !== undefined && { language }),
           signal,
           onProgress: (progress, index = 0) => this.#report.progress(indices[index], progress),
@@ -193,7 +215,9 @@ class Evaluation {
       const { scoreOf } = await import("../eval/score.ts");
       const { normalizer, transcribe } = this.#flags;
       this.#scores[index] = scoreOf(sample, outcome, { normalizer, task: transcribe.transcription.task });
-      for (const warning of outcome.warnings) this.#report.warning(`${sample.name}: ${warning}`);
+      for (const warning of outcome.warnings) {
+        if (!this.#modelWarnings.includes(warning)) this.#report.warning(`${sample.name}: ${warning}`);
+      }
     }
     this.#report.finished(index);
   }

@@ -10,7 +10,7 @@ import type { CliCommand } from "../command.ts";
 import type { CliHost, CliPipeline, PipelineSettings } from "../host.ts";
 import { LIVE_FORMATS, LiveDisplay, type LiveFormat } from "../live/display.ts";
 import type { LiveSource } from "../live/sources.ts";
-import { DEFAULT_MODEL } from "../options.ts";
+import { addModelFlag, readLanguage, readModel } from "../options.ts";
 import { openReport, type Report } from "../report.ts";
 
 /** Speech that waits to be transcribed; then no more is read, in seconds. */
@@ -18,13 +18,13 @@ const MAX_QUEUED_SECONDS = 30;
 
 interface LiveFlags {
   readonly model: string;
-  readonly modelGiven: boolean;
+  readonly modelNote: string | null;
   readonly settings: PipelineSettings;
   readonly language: string | undefined;
   readonly task: Task;
   readonly prompt: string | undefined;
   readonly format: LiveFormat;
-  readonly silenceSeconds: number;
+  readonly silenceSeconds: number | undefined;
   readonly sampleRate: number;
   readonly quiet: boolean;
 }
@@ -33,9 +33,9 @@ export const live: CliCommand = {
   name: "live",
   summary: "print captions of a microphone, or of audio on standard input, as it is spoken",
   configure(command: Command): void {
+    addModelFlag(command);
     command
       .argument("[source]", '"-": WAV, or samples of 16 bits, on standard input; default: the microphone')
-      .option("--model <name>", "name, hub id or folder of a model", DEFAULT_MODEL)
       .option("--model_dir <dir>", "folder of downloaded models (default: the Hugging Face cache)")
       .option("--offline", "use only models that are already on this machine")
       .option("--device <name>", `where it runs: ${DEVICES.join(", ")}`, "auto")
@@ -45,7 +45,7 @@ export const live: CliCommand = {
       .option("--language <name>", "language spoken; default: detect it in each utterance")
       .option("--initial_prompt <text>", "text that the model is told before each utterance: names, jargon")
       .option("-f, --output_format <name>", `${LIVE_FORMATS.join(", ")}`, "text")
-      .option("--silence <seconds>", "silence that ends an utterance", "0.5")
+      .option("--silence <seconds>", "silence that ends an utterance; default: 1.5, after 15 s of speech 0.5")
       .option("--sample_rate <hz>", "of bare samples on standard input", "16000")
       .option("-q, --quiet", "say nothing but errors on stderr");
   },
@@ -70,13 +70,14 @@ async function readFlags(command: Command): Promise<LiveFlags> {
   assertOneOf("dtype", dtype, DTYPES);
   assertOneOf("task", task, TASKS);
   assertOneOf("output format", format, LIVE_FORMATS);
+  const { model, note: modelNote } = await readModel(command, device);
   const word = text("language");
-  const { languageCode } = await import("../../tokenizer/index.ts");
-  const threads = parseWhole("--threads", text("threads") ?? "0", 0);
+  const threads = parseWhole("--threads", text("threads") ?? "0", 0, 1024);
   const cacheDir = text("model_dir");
+  const silence = text("silence");
   return {
-    model: text("model") ?? DEFAULT_MODEL,
-    modelGiven: command.getOptionValueSource("model") === "cli",
+    model,
+    modelNote,
     settings: {
       device,
       dtype,
@@ -84,11 +85,11 @@ async function readFlags(command: Command): Promise<LiveFlags> {
       ...(cacheDir !== undefined && { cacheDir }),
       ...(given["offline"] === true && { offline: true }),
     },
-    language: word === undefined || word === "None" ? undefined : languageCode(word),
+    language: await readLanguage(word),
     task,
     prompt: text("initial_prompt"),
     format,
-    silenceSeconds: parseNumber("--silence", text("silence") ?? "0.5", 0.1, 10),
+    silenceSeconds: silence === undefined ? undefined : parseNumber("--silence", silence, 0.1, 10),
     sampleRate: parseWhole("--sample_rate", text("sample_rate") ?? "16000", 8000, 192_000),
     quiet: given["quiet"] === true,
   };
@@ -103,18 +104,20 @@ async function listen(flags: LiveFlags, isMicrophone: boolean, host: CliHost, re
   let pipeline: CliPipeline | undefined;
   try {
     // A microphone that is not there is said before a model is loaded.
-    const { openMicrophone, readPipe } = await import("../live/sources.ts");
+    const { openMicrophone, readPipe, until } = await import("../live/sources.ts");
     const source = isMicrophone ? await openMicrophone(stopping.signal) : readPipe(host.stdin, flags.sampleRate);
-    if (!flags.modelGiven)
-      report.note(`using ${DEFAULT_MODEL}, a small model for trying sotto; for real speech: --model turbo`);
+    if (flags.modelNote !== null) report.note(flags.modelNote);
     pipeline = await host.createPipeline(flags.model, {
       ...flags.settings,
+      ...report.downloads,
       signal: stopping.signal,
-      onProgress: (progress) => report.download(progress),
     });
     report.clear();
+    for (const warning of pipeline.warnings ?? []) report.warning(warning);
     report.note(isMicrophone ? `listening through ${source.name}; Ctrl-C ends it` : `listening to ${source.name}`);
-    await transcribe(flags, pipeline, source, stopping.signal, host);
+    // A recorder ends by itself when it is told to, after the last of its samples; a pipe may stay open for ever.
+    const samples = isMicrophone ? source.samples : until(source.samples, stopping.signal);
+    await transcribe(flags, pipeline, samples, host);
     return 0;
   } catch (error) {
     if (stopping.signal.aborted && error === stopping.signal.reason) return 0;
@@ -131,20 +134,19 @@ async function listen(flags: LiveFlags, isMicrophone: boolean, host: CliHost, re
 async function transcribe(
   flags: LiveFlags,
   pipeline: CliPipeline,
-  source: LiveSource,
-  signal: AbortSignal,
+  samples: LiveSource["samples"],
   host: CliHost,
 ): Promise<void> {
-  const { LiveSession } = await import("../../live/index.ts");
+  const { eventObject, LiveSession } = await import("../../live/index.ts");
   const { context } = pipeline as CliPipeline & { readonly context: TranscriptionContext };
-  const display = new LiveDisplay(flags.format, host.stdout);
+  const display = new LiveDisplay(flags.format, host.stdout, eventObject);
   const { language, task, prompt, silenceSeconds } = flags;
-  const options = { language, task, prompt, endpointing: { silenceSeconds } };
+  const options = { language, task, prompt, ...(silenceSeconds !== undefined && { endpointing: { silenceSeconds } }) };
   const session = new LiveSession(context, options, (event: LiveEvent) => display.show(event));
   let failure: { readonly error: unknown } | null = null;
   try {
-    for await (const samples of until(source.samples, signal)) {
-      const heard = session.push(samples);
+    for await (const piece of samples) {
+      const heard = session.push(piece);
       heard.catch((error: unknown) => (failure = { error }));
       if (session.queuedSeconds > MAX_QUEUED_SECONDS) await heard;
       if (failure !== null) break;
@@ -154,21 +156,5 @@ async function transcribe(
   } finally {
     session.close();
     display.end();
-  }
-}
-
-/** What comes until the signal is aborted, even if a pipe would be silent for ever. */
-async function* until<T>(items: AsyncIterable<T>, signal: AbortSignal): AsyncGenerator<T> {
-  const iterator = items[Symbol.asyncIterator]();
-  const aborted = new Promise<null>((resolve) => {
-    signal.addEventListener("abort", () => resolve(null), { once: true });
-    if (signal.aborted) resolve(null);
-  });
-  for (;;) {
-    const next = iterator.next();
-    next.catch(() => undefined); // after an abort nobody waits for it
-    const result = await Promise.race([next, aborted]);
-    if (result === null || result.done === true) return;
-    yield result.value;
   }
 }

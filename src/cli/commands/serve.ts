@@ -2,6 +2,7 @@
 import type { Command } from "commander";
 import { CONFIG_FIELDS, flagOf, variableOf, type ConfigField } from "../../server/config-fields.ts";
 import type { CliCommand } from "../command.ts";
+import { assertModel } from "../options.ts";
 import { stopExitCode, type CliHost, type StopSignal } from "../host.ts";
 
 const BOOLEANS = CONFIG_FIELDS.filter(({ kind }) => kind === "boolean").map(flagOf);
@@ -14,17 +15,17 @@ const PLACEHOLDERS: Readonly<Record<ConfigField["kind"], string>> = {
 };
 
 const HELP = `
-Every flag may also be an environment variable, SOTTO_ and its name in capitals (${variableOf({ key: "maxQueue" })}=20), or a
-field of the JSON file that --config names ({"maxQueue": 20}). Flags come first, then variables, then the file.
+Every setting can also be an environment variable, SOTTO_ and the flag in capitals (${variableOf({ key: "maxQueue" })}=20), or a
+field of the JSON file given by --config ({"maxQueue": 20}). Flags override variables, and variables override the file.
 
 Examples:
-  sotto serve --model turbo                      http://127.0.0.1:8000: the page, OpenAI's API at /v1, docs at /docs
-  sotto serve --host 0.0.0.0 --api_keys secret   for other machines, with a key
+  sotto serve --model turbo                      web page at http://127.0.0.1:8000, OpenAI's API at /v1, docs at /docs
+  sotto serve --host 0.0.0.0 --api_keys secret   open to other machines, with a key
   sotto serve --model small,small.en --config server.json`;
 
 export const serve: CliCommand = {
   name: "serve",
-  summary: "answer requests over HTTP: OpenAI's API, Gradio's, jobs, live captions, a web page",
+  summary: "run a server: OpenAI's API, Gradio's, jobs, live captions and a web page",
   booleanFlags: BOOLEANS,
   configure(command: Command): void {
     let group = "";
@@ -35,7 +36,7 @@ export const serve: CliCommand = {
     }
     command
       .optionsGroup("Other:")
-      .option("--config <file>", "JSON file of all of these, named as in the documentation")
+      .option("--config <file>", "JSON file with any of these settings")
       .addHelpText("after", HELP);
   },
   async run(command: Command, host: CliHost): Promise<number> {
@@ -47,6 +48,7 @@ export const serve: CliCommand = {
       environment: process.env,
       file: typeof file === "string" ? file : undefined,
     });
+    for (const model of config.models) await assertModel(model);
     const starting = new AbortController();
     let stoppedBy: StopSignal | undefined;
     let stop = (): void => {};

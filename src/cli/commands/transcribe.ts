@@ -1,28 +1,28 @@
 /** `sotto FILE...`: recordings in, text out. What the flags mean is read in options.ts; here is the order of the work. */
 
-import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import type { Command } from "commander";
-import { OptionError } from "../../errors.ts";
+import { OptionError, quote } from "../../errors.ts";
 import { formatExtension, type OutputFormat, type RunDetails, writeTranscript } from "../../outputs/index.ts";
 import type { Transcript } from "../../transcription/index.ts";
 import type { CliCommand } from "../command.ts";
-import type { CliHost, CliPipeline, DownloadProgress, TranscriptionSettings } from "../host.ts";
+import type { CliHost, CliPipeline, TranscriptionSettings } from "../host.ts";
 import { SegmentDisplay } from "../display.ts";
-import { expandInputs, type InputItem } from "../inputs.ts";
-import { addTranscribeFlags, BOOLEAN_FLAGS, DEFAULT_MODEL, readTranscribeFlags } from "../options.ts";
+import { expandInputs, isUrl, type InputItem } from "../inputs.ts";
+import { addTranscribeFlags, BOOLEAN_FLAGS, readTranscribeFlags } from "../options.ts";
 import type { TranscribeFlags } from "../options.ts";
 import { outputStems, writeWholeFile } from "../output-files.ts";
-import { clock, colours, openReport, type Report, speed } from "../report.ts";
+import { addModelFiles, ProtectedFiles } from "../protected-files.ts";
+import { clock, colours, messageOf, openReport, type Report, speed } from "../report.ts";
 import { Stopping } from "../stopping.ts";
 import { systemReason } from "../system-reason.ts";
 
 export const transcribe: CliCommand = {
   name: "transcribe",
-  summary: "transcribe recordings; meant when no command is named",
+  summary: "transcribe recordings (the default command)",
   booleanFlags: BOOLEAN_FLAGS,
   configure(command: Command): void {
-    command.argument("[file...]", 'audio or video files, folders, patterns, http(s) URLs; "-" is standard input');
+    command.argument("[file...]", 'audio or video files, folders, patterns or http(s) URLs; "-" is standard input');
     addTranscribeFlags(command);
   },
   async run(command: Command, host: CliHost): Promise<number> {
@@ -33,12 +33,18 @@ export const transcribe: CliCommand = {
         hint: "sotto --help",
       });
     }
-    const { items, failures } = await expandInputs(words, () => host.stdin);
+    const { items, failures, repeated } = await expandInputs(words, () => host.stdin);
     assertDestinationFits(flags, items);
+    const files = await protect(flags, items, host);
+    const stems = chooseOutputs(flags, items, files);
     const report = await openReport(host, flags.quiet);
     for (const warning of flags.warnings) report.warning(warning);
+    if (repeated.length > 0) {
+      const which = repeated.length === 1 ? `${quote(repeated[0])} was` : `${repeated.length} recordings were`;
+      report.warning(`${which} named more than once, and ${repeated.length === 1 ? "is" : "are"} transcribed once`);
+    }
     for (const failure of failures) report.failure(failure);
-    const run = new Run(flags, items, host, report);
+    const run = new Run(flags, items, stems, host, report);
     return run.run(failures.length);
   },
 };
@@ -52,11 +58,45 @@ function assertDestinationFits({ destination }: TranscribeFlags, items: readonly
   });
 }
 
+/** Whatever this run must not write over. */
+async function protect(flags: TranscribeFlags, items: readonly InputItem[], host: CliHost): Promise<ProtectedFiles> {
+  const files = new ProtectedFiles();
+  for (const { path, source } of items) {
+    if (path !== null) files.add(path, RECORDING);
+    const { fd } = source as { readonly fd?: number };
+    if (fd !== undefined) files.addDescriptor(fd, `${RECORDING}, on standard input`);
+  }
+  files.assertStdoutMayBeWritten(host);
+  if (flags.destination.kind === "file" || flags.destination.kind === "folder") {
+    await addModelFiles(files, flags.model, flags.pipeline.cacheDir);
+  }
+  return files;
+}
+
+const RECORDING = "the recording itself";
+
+/**
+ * The stems of the output files, where there is one of each recording.
+ *
+ * @throws {OptionError} if a file that was named must not be written over
+ */
+function chooseOutputs(
+  { destination }: TranscribeFlags,
+  items: readonly InputItem[],
+  files: ProtectedFiles,
+): readonly string[] {
+  if (destination.kind === "file") files.assertMayWrite("output", destination.path);
+  if (destination.kind !== "folder") return [];
+  const { path, formats } = destination;
+  files.assertMayWriteInto("output_dir", path);
+  return outputStems(items, path, formats.map(formatExtension), (one) => files.roleOf(one) !== undefined);
+}
+
 /** What became of one recording. */
 interface Outcome {
   readonly index: number;
-  readonly transcript?: Transcript;
-  readonly error?: Error;
+  readonly transcript?: Transcript | undefined;
+  readonly error?: Error | undefined;
 }
 
 /** One run over recordings: loads, transcribes, writes each as it is finished, and counts. */
@@ -70,14 +110,21 @@ class Run {
   #failed = 0;
   #done = 0;
   #details: RunDetails = {};
+  /** Part of each transcript's, and said once. */
+  #modelWarnings: readonly string[] = [];
   readonly #display: SegmentDisplay | undefined;
 
-  constructor(flags: TranscribeFlags, items: readonly InputItem[], host: CliHost, report: Report) {
+  constructor(
+    flags: TranscribeFlags,
+    items: readonly InputItem[],
+    stems: readonly string[],
+    host: CliHost,
+    report: Report,
+  ) {
     this.#flags = flags;
     this.#items = items;
     this.#host = host;
     this.#report = report;
-    const { destination } = flags;
     this.#stopping = new Stopping(host, report);
     if (flags.display) {
       this.#display = new SegmentDisplay({
@@ -87,10 +134,7 @@ class Run {
         write: (text) => report.result(text),
       });
     }
-    this.#stems =
-      destination.kind === "folder"
-        ? outputStems(items, destination.path, destination.formats.map(formatExtension))
-        : [];
+    this.#stems = stems;
   }
 
   /** @param missing inputs that failed before this run */
@@ -106,17 +150,15 @@ class Run {
   }
 
   async #loadAndTranscribe(): Promise<void> {
-    const { destination, model, modelGiven, pipeline: settings } = this.#flags;
-    if (destination.kind === "folder") await makeFolder(destination.path);
-    if (!modelGiven) {
-      this.#report.note(
-        `using ${DEFAULT_MODEL}, a small model for trying sotto; for real speech: --model turbo (sotto models lists them)`,
-      );
-    }
+    const { destination, model, pipeline: settings } = this.#flags;
+    if (destination.kind === "folder") await makeOutputFolder(destination.path);
     for (const note of this.#flags.notes) this.#report.note(note);
     const { signal } = this.#stopping;
-    const onProgress = (progress: DownloadProgress): void => this.#report.download(progress);
-    const pipeline = await this.#stopping.wait(this.#host.createPipeline(model, { ...settings, signal, onProgress }));
+    const pipeline = await this.#stopping.wait(
+      this.#host.createPipeline(model, { ...settings, ...this.#report.downloads, signal }),
+    );
+    this.#modelWarnings = pipeline.warnings ?? [];
+    for (const warning of this.#modelWarnings) this.#report.warning(warning);
     this.#details = this.#detailsOf(pipeline);
     try {
       signal.throwIfAborted();
@@ -144,6 +186,8 @@ class Run {
     const display = this.#display;
     return {
       ...this.#flags.transcription,
+      // Whoever types a URL may go where the proxy lets them.
+      ...(this.#items.some(({ source }) => isUrl(source)) && { proxyLookup: true }),
       signal: this.#stopping.signal,
       onProgress: (progress, index = 0) => this.#report.progress(index, progress),
       ...(display !== undefined && { onSegment: (segment, index = 0) => display.segment(index, segment) }),
@@ -188,7 +232,9 @@ class Run {
   async #finish(index: number, transcript: Transcript): Promise<void> {
     const { destination } = this.#flags;
     const { name } = this.#items[index];
-    for (const warning of transcript.warnings) this.#report.warning(`${name}: ${warning}`);
+    for (const warning of transcript.warnings) {
+      if (!this.#modelWarnings.includes(warning)) this.#report.warning(`${name}: ${warning}`);
+    }
     const written: string[] = [];
     if (destination.kind === "stdout") {
       const text = this.#written(transcript, destination.format);
@@ -222,7 +268,7 @@ class Run {
     this.#report.finished(index);
     this.#display?.finish(index, null);
     const { name } = this.#items[index];
-    const message = error instanceof Error ? error.message : String(error);
+    const message = messageOf(error);
     this.#report.failure(message.includes(name) ? message : `${name}: ${message}`);
   }
 
@@ -238,9 +284,10 @@ class Run {
   }
 }
 
-async function makeFolder(path: string): Promise<void> {
+async function makeOutputFolder(path: string): Promise<void> {
+  const { makeFolder } = await import("../../files/index.ts");
   try {
-    await mkdir(path, { recursive: true });
+    await makeFolder(path);
   } catch (error) {
     const reason = (error as NodeJS.ErrnoException).code === "EEXIST" ? "it is a file" : systemReason(error);
     throw new OptionError("output_dir", `Cannot use --output_dir "${path}": ${reason}`, { cause: error });

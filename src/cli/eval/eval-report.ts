@@ -124,7 +124,7 @@ export function evalJson(
     ...about,
     total: { ...rates(total), seconds: elapsedMs / 1000, speed: total.duration / (Math.max(1, elapsedMs) / 1000) },
     languages: Object.fromEntries(totalsByLanguage(scores).map(([language, sum]) => [language, rates(sum)])),
-    frequentDifferences: frequentDifferences(scores, MOST_FREQUENT),
+    frequent_differences: frequentDifferences(scores, MOST_FREQUENT),
     failures,
     files: scores.map((score) => ({
       file: score.sample.name,
@@ -160,5 +160,9 @@ function counts({
   referenceLength,
   hypothesisLength,
 }: ErrorRate): object {
-  return { errors, hits, substitutions, deletions, insertions, referenceLength, hypothesisLength };
+  return {
+    ...{ errors, hits, substitutions, deletions, insertions },
+    reference_length: referenceLength,
+    hypothesis_length: hypothesisLength,
+  };
 }

@@ -33,16 +33,12 @@ export const EVAL_BOOLEAN_FLAGS: readonly string[] = [...BOOLEAN_FLAGS, "--diffe
 export function addEvalFlags(command: Command): void {
   command
     .optionsGroup("Evaluation:")
-    .option(
-      "--normalizer <name>",
-      `what texts go through before they are compared: ${EVAL_NORMALIZERS.join(", ")}; auto: by language`,
-      "auto",
-    )
-    .option("--limit <n>", "take the first so many recordings; 0: all", "0")
-    .option("--differences [bool]", "show where texts differ", "True")
-    .option("--output <file>", "write a report with all texts and differences as JSON")
-    .option("--json", "print that report on stdout, and no table")
-    .option("-q, --quiet", "say nothing but errors on stderr");
+    .option("--normalizer <name>", `text normaliser: ${EVAL_NORMALIZERS.join(", ")}; auto = by language`, "auto")
+    .option("--limit <n>", "evaluate only the first n recordings; 0 = all", "0")
+    .option("--differences [bool]", "show the differences between the texts", "True")
+    .option("--output <file>", "write a JSON report with all texts and differences")
+    .option("--json", "print that report on stdout instead of the table")
+    .option("-q, --quiet", "print nothing but errors on stderr");
   for (const option of transcriptionOptions(new Command())) command.addOption(option);
   command.optionsGroup("Other:");
 }

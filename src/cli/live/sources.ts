@@ -2,6 +2,7 @@
 import { spawn } from "node:child_process";
 import { access, constants } from "node:fs/promises";
 import { delimiter, join } from "node:path";
+import { setImmediate } from "node:timers/promises";
 import { looksLikeWav, openAudio } from "../../audio/index.ts";
 import { InputError } from "../../errors.ts";
 import { PcmDecoder } from "../../live/index.ts";
@@ -56,6 +57,7 @@ async function* record(
   args: readonly string[],
   signal: AbortSignal,
 ): AsyncGenerator<Float32Array> {
+  if (signal.aborted) return;
   const child = spawn(path, args, { stdio: ["ignore", "pipe", "pipe"], windowsHide: true });
   const stop = (): void => void child.kill("SIGTERM");
   signal.addEventListener("abort", stop, { once: true });
@@ -87,6 +89,25 @@ async function* record(
 /** WAV of any kind, or bare 16-bit little-endian mono samples. */
 export function readPipe(stdin: AsyncIterable<Uint8Array>, sampleRate: number): LiveSource {
   return { name: "standard input", samples: pipeSamples(stdin, sampleRate) };
+}
+
+/** What comes until the signal is aborted, and what has come by then, even if a pipe would be silent for ever. */
+export async function* until<T>(items: AsyncIterable<T>, signal: AbortSignal): AsyncGenerator<T> {
+  const iterator = items[Symbol.asyncIterator]();
+  const aborted = new Promise<void>((resolve) => {
+    signal.addEventListener("abort", () => resolve(), { once: true });
+    if (signal.aborted) resolve();
+  }).then(async () => {
+    await setImmediate(); // what is in buffers comes without waiting
+    return null;
+  });
+  for (;;) {
+    const next = iterator.next();
+    next.catch(() => undefined); // after an abort nobody waits for it
+    const result = await Promise.race([next, aborted]);
+    if (result === null || result.done === true) return;
+    yield result.value;
+  }
 }
 
 async function* pipeSamples(stdin: AsyncIterable<Uint8Array>, sampleRate: number): AsyncGenerator<Float32Array> {

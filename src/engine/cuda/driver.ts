@@ -9,6 +9,8 @@
 import { existsSync } from "node:fs";
 import { createRequire } from "node:module";
 
+import { loadFault } from "../load-fault.ts";
+
 /** A function of the driver failed. */
 export class CudaError extends Error {
   override readonly name = "CudaError";
@@ -109,8 +111,11 @@ export class CudaDriver {
     let koffi: Koffi;
     try {
       koffi = createRequire(import.meta.url)("koffi") as Koffi;
-    } catch {
-      return { reason: 'the optional package "koffi" is not installed' };
+    } catch (error) {
+      const { code, message } = error as NodeJS.ErrnoException;
+      const isAbsent = code === "MODULE_NOT_FOUND" && message.startsWith("Cannot find module 'koffi'");
+      const what = isAbsent ? "is not installed" : `cannot be loaded: ${loadFault(error)}`;
+      return { reason: `the optional package "koffi" ${what}` };
     }
     try {
       const driver = new CudaDriver(koffi, path);

@@ -7,7 +7,20 @@
 import { EngineUnavailableError, withHint } from "../../errors.ts";
 import { windowFrames, type ModelDimensions, type ParameterSource } from "../../model/index.ts";
 import { assertShape, tensor, type Tensor } from "../../tensor/index.ts";
-import { checkAttend, checkCombine, checkRank, checkReorder, checkRequests, checkRows, checkStep } from "../checks.ts";
+import {
+  checkAttend,
+  checkCombine,
+  checkRank,
+  checkReorder,
+  checkRequests,
+  checkRows,
+  checkStep,
+  finiteAttention,
+  finiteGenerated,
+  finiteLogits,
+  finiteRanked,
+} from "../checks.ts";
+import { checkWeights } from "../finite-weights.ts";
 import type {
   AttendRequest,
   Attention,
@@ -74,6 +87,7 @@ export async function createCudaEngine(parameters: ParameterSource, options: Cud
       `the checkpoint has states ${Math.max(nTextState, nAudioState)} wide and ${nTextCtx} positions, expected at most ${MAX_STATE} and ${MAX_TEXT_CTX}`,
     );
   }
+  await checkWeights(parameters);
   const device = CudaDevice.open(options.ordinal ?? 0);
   try {
     const kernels = new Kernels(device, options.dtype ?? "float16");
@@ -261,7 +275,7 @@ class CudaEngine implements Engine {
           throw inWords(error);
         });
         this.#check();
-        return reportAll(results, onGenerated);
+        return reportAll(finiteGenerated(this, results), onGenerated);
       },
     );
   }
@@ -301,7 +315,7 @@ class CudaEngine implements Engine {
         state.lanes.listen(addresses);
         const logits = await this.#prompts(state, prompts, at ?? [prompts[0].length - 1]);
         state.length = prompts[0].length;
-        return { state, logits };
+        return { state, logits: finiteLogits(this, logits) };
       } catch (error) {
         state.dispose();
         throw error;
@@ -355,7 +369,7 @@ class CudaEngine implements Engine {
         logits,
       );
       decoder.length++;
-      return logits;
+      return finiteLogits(this, logits);
     });
   }
 
@@ -373,7 +387,7 @@ class CudaEngine implements Engine {
     return this.#queue(async () => {
       const ranked = await this.#rank(this.#step(decoder, tokens), tokens.length, history, rules, k);
       decoder.length++;
-      return ranked;
+      return finiteRanked(this, ranked);
     });
   }
 
@@ -402,10 +416,16 @@ class CudaEngine implements Engine {
           ...{ rows: count, nVocab, k },
         });
       }
-      return {
+      const ranked = {
         ids: await device.download(ids, Int32Array, rows * k),
         logprobs: await device.download(logprobs, Float32Array, rows * k),
       };
+      // A row without a possible token: by the rules, or because its logits are no numbers, which a maximum passes over.
+      const empty = Array.from({ length: rows }, (_, row) => row).filter((row) => ranked.ids[row * k] < 0);
+      const logits = new Float32Array(empty.length * nVocab);
+      await this.#readLogits(run, empty, logits);
+      finiteLogits(this, logits);
+      return ranked;
     });
   }
 
@@ -440,7 +460,7 @@ class CudaEngine implements Engine {
     return this.#queue(async () => {
       const results: Attention[] = [];
       for (const request of asked) results.push(await this.#attendOne(request, heads));
-      return results;
+      return finiteAttention(this, results);
     });
   }
 

@@ -6,8 +6,21 @@
 import { join } from "node:path";
 
 import { windowFrames, type ModelDimensions, type ParameterSource } from "../../model/index.ts";
+import { NotFiniteError } from "../../errors.ts";
 import { assertShape, type Tensor } from "../../tensor/index.ts";
-import { checkAttend, checkCombine, checkRank, checkReorder, checkRequests, checkRows, checkStep } from "../checks.ts";
+import {
+  checkAttend,
+  checkCombine,
+  checkRank,
+  checkReorder,
+  checkRequests,
+  checkRows,
+  checkStep,
+  finiteAttention,
+  finiteGenerated,
+  finiteLogits,
+  finiteRanked,
+} from "../checks.ts";
 import type {
   AttendRequest,
   Attention,
@@ -139,6 +152,7 @@ class NativeEngine implements Engine {
         const own = mel.data.subarray(i * size, (i + 1) * size);
         const encoded = await this.#queue(() => this.#kernels.encode(this.#handle, own, keepFeatures));
         windows.push(encoded.window);
+        if (!encoded.finite) throw new NotFiniteError(this.device, this.dtype, "the encoder's numbers");
         if (encoded.features !== null) features?.set(encoded.features, i * nAudioCtx * nAudioState);
         options.onEncoded?.(i + 1);
       }
@@ -167,6 +181,7 @@ class NativeEngine implements Engine {
   startGeneration(audio: AudioState, requests: readonly GenerateRequest[]): Generation {
     const generation = new NativeGeneration(this.#kernels, this.#kernels.startGeneration(this.#handle, MAX_ROWS), {
       requestsOf: (state, asked) => this.#requests(state, asked),
+      checked: (generated) => finiteGenerated(this, generated),
       advance: (handle, steps) => this.#queue(() => this.#kernels.advance(this.#handle, handle, steps)),
     });
     generation.add(audio, requests);
@@ -208,14 +223,15 @@ class NativeEngine implements Engine {
     return { state, logits };
   }
 
-  #run(
+  async #run(
     rows: RowsHandle,
     rowOfToken: readonly number[],
     tokens: Iterable<number>,
     wanted: readonly number[],
   ): Promise<Float32Array> {
     const [row, ids, indices] = [rowOfToken, tokens, wanted].map((values) => Int32Array.from(values));
-    return this.#queue(() => this.#kernels.run(this.#handle, rows, row, ids, indices));
+    const logits = await this.#queue(() => this.#kernels.run(this.#handle, rows, row, ids, indices));
+    return finiteLogits(this, logits);
   }
 
   async step(state: DecoderState, tokens: Int32Array): Promise<Float32Array> {
@@ -238,7 +254,7 @@ class NativeEngine implements Engine {
       this.#kernels.stepTop(this.#handle, handle, tokens, history, packRules(rules), k),
     );
     decoder.length++;
-    return ranked;
+    return finiteRanked(this, ranked);
   }
 
   async reorder(state: DecoderState, from: Int32Array): Promise<void> {
@@ -257,7 +273,7 @@ class NativeEngine implements Engine {
     const state = this.#audio(audio);
     checkAttend(requests, heads, state.batch, this.dimensions);
     const pairs = Int32Array.from(heads.flat());
-    return Promise.all(
+    const attended = await Promise.all(
       requests.map(async ({ window, tokens, from, eot }) => {
         const handle = state.window(window);
         const ids = Int32Array.from(tokens);
@@ -268,6 +284,7 @@ class NativeEngine implements Engine {
         return { scores: { data: scores, dims }, tokenProbs };
       }),
     );
+    return finiteAttention(this, attended);
   }
 
   #audio(state: AudioState): KeptAudio<WindowHandle> {

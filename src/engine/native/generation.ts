@@ -6,6 +6,8 @@ import type { GenerationHandle, Kernels, NativeGenerated, NativeRequest } from "
 interface Host {
   /** @throws {RangeError} {TypeError} for requests and states that the engine refuses */
   requestsOf(audio: AudioState, requests: readonly GenerateRequest[]): NativeRequest[];
+  /** @throws {NotFiniteError} if a probability is no number */
+  checked(generated: Generated[]): Generated[];
   /** Runs the kernels when it is their turn. */
   advance(generation: GenerationHandle, steps: number): Promise<NativeGenerated[]>;
 }
@@ -54,7 +56,8 @@ export class NativeGeneration implements Generation {
     return ended.flatMap(({ number, tokens, logprobs, noSpeechProb, ended: isEot }) => {
       if (!this.#running.delete(number)) return []; // cancelled meanwhile
       const stop = isEot ? "eot" : "length";
-      return { index: number, generated: { tokens, tokenLogprobs: logprobs, noSpeechProb, stop } };
+      const [generated] = this.#host.checked([{ tokens, tokenLogprobs: logprobs, noSpeechProb, stop }]);
+      return { index: number, generated };
     });
   }
 

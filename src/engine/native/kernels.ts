@@ -3,6 +3,8 @@ import { existsSync, readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { fileURLToPath } from "node:url";
 
+import { loadFault } from "../load-fault.ts";
+
 declare const kind: unique symbol;
 /** Something that the addon keeps. */
 interface Handle<Kind extends string> {
@@ -39,6 +41,8 @@ export interface NativeGenerated {
 export interface Kernels {
   /** Instruction set in use: "none" if this machine has none that the kernels are written for. */
   readonly isa: "none" | "avx512-vnni" | "amx-int8";
+  /** What this machine lacks of what the kernels need: "avx512f, avx512_vnni"; "" if nothing. Without it every function throws. */
+  readonly missing: string;
   /** Hash of the sources that the addon was made of. */
   readonly sources: string;
   checksumFile(path: string, length: number): Promise<number>;
@@ -50,7 +54,7 @@ export interface Kernels {
     engine: EngineHandle,
     mel: Float32Array,
     keepFeatures: boolean,
-  ): Promise<{ window: WindowHandle; features: Float32Array | null }>;
+  ): Promise<{ window: WindowHandle; features: Float32Array | null; finite: boolean }>;
   startGeneration(engine: EngineHandle, maxRows: number): GenerationHandle;
   /** Not while the generation advances, as `cancelRequest`. */
   addRequest(generation: GenerationHandle, request: NativeRequest): number;
@@ -87,8 +91,8 @@ export interface Kernels {
   close(engine: EngineHandle): void;
 }
 
-/** The kernels, or why this machine cannot use them. */
-export type KernelsOrReason = { readonly kernels: Kernels } | { readonly reason: string };
+/** The kernels, or why this machine cannot use them; `broken` if it should be able to: the addon is there, and does not load. */
+export type KernelsOrReason = { readonly kernels: Kernels } | { readonly reason: string; readonly broken: boolean };
 
 /** What the addon's code needs before it may be loaded at all. */
 const REQUIRED_FLAGS = ["avx2", "fma", "f16c", "avx512f", "avx512bw", "avx512dq", "avx512vl", "avx512_vnni"];
@@ -103,14 +107,14 @@ export function loadKernels(): KernelsOrReason {
 function load(): KernelsOrReason {
   const platform = `${process.platform}-${process.arch}`;
   const path = fileURLToPath(new URL(`../../../prebuilt/${platform}/sotto.node`, import.meta.url));
-  if (!existsSync(path)) return { reason: `there are none for ${platform}` };
+  if (!existsSync(path)) return { reason: `there are none for ${platform}`, broken: false };
   const missing = missingFlags();
-  if (missing.length > 0) return { reason: `the processor lacks ${missing.join(", ")}` };
+  if (missing.length > 0) return { reason: `the CPU lacks ${missing.join(", ")}`, broken: false };
   try {
     const kernels = createRequire(import.meta.url)(path) as Kernels;
-    return kernels.isa === "none" ? { reason: "the processor lacks AVX-512 VNNI" } : { kernels };
+    return kernels.isa === "none" ? { reason: `the CPU lacks ${kernels.missing}`, broken: false } : { kernels };
   } catch (error) {
-    return { reason: `they cannot be loaded: ${(error as Error).message}` };
+    return { reason: `they cannot be loaded: ${loadFault(error)}`, broken: true };
   }
 }
 

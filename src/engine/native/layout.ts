@@ -17,7 +17,7 @@ import type { PackedFile } from "../packed-file.ts";
 import type { Kernels } from "./kernels.ts";
 
 /** Changes when the same weights would be packed otherwise. */
-export const LAYOUT_VERSION = 1;
+export const LAYOUT_VERSION = 2;
 
 /**
  * Adds all parts to the file.

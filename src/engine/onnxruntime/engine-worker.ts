@@ -20,7 +20,10 @@ export class EngineWorker {
   constructor(setup: WorkerSetup) {
     this.#worker = new Worker(workerUrl("engine/onnxruntime/worker"), { workerData: setup, execArgv: [] });
     this.#worker.unref(); // an idle engine keeps no process alive
-    this.#worker.on("message", (reply: ReplyMessage) => this.#settle(reply));
+    this.#worker.on("message", (reply: ReplyMessage | "stopped") => {
+      if (reply === "stopped") void this.#worker.terminate();
+      else this.#settle(reply);
+    });
     this.#worker.on("error", (error) => this.#fail(error instanceof Error ? error : new Error(String(error))));
     this.#worker.on("exit", () => {
       this.#ended = true;

@@ -22,7 +22,18 @@ import type {
   RankedTokens,
   RankRequest,
 } from "../engine.ts";
-import { checkAttend, checkCombine, checkRank, checkReorder, checkRequests, checkRows, checkStep } from "../checks.ts";
+import {
+  checkAttend,
+  checkCombine,
+  checkRank,
+  checkReorder,
+  checkRequests,
+  checkRows,
+  checkStep,
+  finiteAttention,
+  finiteLogits,
+  finiteRanked,
+} from "../checks.ts";
 import { processorBatchSize } from "../batch-size.ts";
 import { runToEnd } from "../generation.ts";
 import { KeptAudio, ownAudio, ownDecoder } from "../kept-audio.ts";
@@ -31,6 +42,7 @@ import { encoderGraph } from "./encoder-graph.ts";
 import { EngineWorker } from "./engine-worker.ts";
 import { OnnxGeneration } from "./generation.ts";
 import type { WorkerSetup } from "./protocol.ts";
+import { loadRuntime } from "./runtime.ts";
 import { Weights } from "./weights.ts";
 
 /** Options, resolved by cpu.ts. */
@@ -41,10 +53,15 @@ export interface OnnxEngineOptions {
   readonly cacheDir: string | undefined;
 }
 
-/** Records the graphs of a checkpoint with heads 64 wide, and packs its weights if the cache has no packed file of them. */
+/**
+ * Records the graphs of a checkpoint with heads 64 wide, and packs its weights if the cache has no packed file of them.
+ *
+ * @throws {EngineUnavailableError} if onnxruntime cannot be loaded, or the weights can be written nowhere
+ */
 export async function createOnnxEngine(parameters: ParameterSource, options: OnnxEngineOptions): Promise<Engine> {
   const { dimensions } = parameters;
   const { dtype, threads, workers, cacheDir } = options;
+  loadRuntime(); // what keeps it from loading is known now, not when a worker starts within a transcription
   const weights = new Weights(parameters, dtype === "int8", parameterDims(dimensions).keys());
   const encoder = encoderGraph(dimensions, weights);
   const decoder = decoderGraph(dimensions, weights);
@@ -192,6 +209,7 @@ class OnnxEngine implements Engine {
     checkRequests(requests, state.batch, this.dimensions);
     const parts = byWorker(requests, (request) => state.window(request.window));
     return new OnnxGeneration(
+      this,
       [...parts].map(([worker, rows]) => ({
         worker,
         indices: rows.map(({ index }) => index),
@@ -225,7 +243,13 @@ class OnnxEngine implements Engine {
         return { worker, handle, rows: places.map(({ index }) => index) };
       }),
     );
-    return { state: new OnnxDecoderState(this, parts, rows.length, windows.length, length), logits };
+    const state = new OnnxDecoderState(this, parts, rows.length, windows.length, length);
+    try {
+      return { state, logits: finiteLogits(this, logits) };
+    } catch (error) {
+      state.dispose();
+      throw error;
+    }
   }
 
   async step(state: DecoderState, tokens: Int32Array): Promise<Float32Array> {
@@ -241,7 +265,7 @@ class OnnxEngine implements Engine {
       }),
     );
     decoder.length++;
-    return logits;
+    return finiteLogits(this, logits);
   }
 
   async stepRanked(state: DecoderState, request: RankRequest): Promise<RankedTokens> {
@@ -266,7 +290,7 @@ class OnnxEngine implements Engine {
       }),
     );
     decoder.length++;
-    return { ids, logprobs };
+    return finiteRanked(this, { ids, logprobs });
   }
 
   async reorder(state: DecoderState, from: Int32Array): Promise<void> {
@@ -302,7 +326,7 @@ class OnnxEngine implements Engine {
         });
       }),
     );
-    return results;
+    return finiteAttention(this, results);
   }
 
   #audio(state: AudioState): KeptAudio<Place> {

@@ -1,5 +1,6 @@
 /** Rows that worker threads generate side by side: each worker those whose windows it keeps. */
-import type { Generated, GenerateRequest, Generation } from "../engine.ts";
+import { finiteGenerated } from "../checks.ts";
+import type { Engine, Generated, GenerateRequest, Generation } from "../engine.ts";
 import type { EngineWorker } from "./engine-worker.ts";
 
 interface Part {
@@ -12,19 +13,25 @@ interface Part {
 }
 
 export class OnnxGeneration implements Generation {
+  readonly #where: Pick<Engine, "device" | "dtype">;
   readonly #parts: readonly Part[];
   /** What starting failed with; the next call has its words. */
   readonly #started: Promise<unknown>;
   #isDisposed = false;
 
-  /** @param parts of each worker: its requests, whose windows are handles of the worker, and their indices among all */
+  /**
+   * @param where the engine, for what is said of numbers that are none
+   * @param parts of each worker: its requests, whose windows are handles of the worker, and their indices among all
+   */
   constructor(
+    where: Pick<Engine, "device" | "dtype">,
     parts: readonly {
       readonly worker: EngineWorker;
       readonly indices: readonly number[];
       readonly requests: GenerateRequest[];
     }[],
   ) {
+    this.#where = where;
     this.#parts = parts.map(({ worker, indices }) => ({
       worker,
       indices,
@@ -55,7 +62,12 @@ export class OnnxGeneration implements Generation {
       ),
       this.#started,
     ]);
-    return ended.flat();
+    const rows = ended.flat();
+    finiteGenerated(
+      this.#where,
+      rows.map(({ generated }) => generated),
+    );
+    return rows;
   }
 
   cancel(index: number): void {

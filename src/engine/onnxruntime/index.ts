@@ -1,1 +1,2 @@
+export { loadRuntime } from "./runtime.ts";
 export { createOnnxEngine, type OnnxEngineOptions } from "./engine.ts";

@@ -150,7 +150,10 @@ export class OnnxOps implements Ops<Value> {
     const graph = this.#graph;
     const headSize = key.nOut / nHead;
     const [k, v] = this.linears(audio, [key, value]);
-    if (this.#weights.quantized) return this.#quantizedCrossCache(k, v, nHead, headSize);
+    if (this.#weights.quantized) {
+      const nothing = graph.op("Unsqueeze", [this.#nothing(audio, graph.ints(1, 2)), graph.ints(1)]);
+      return this.#quantizedCrossCache(k, v, nHead, headSize, nothing);
+    }
     const byHead = (x: Value): Value => {
       const split = graph.op("Reshape", [x, graph.ints(0, 0, nHead, headSize)]);
       return graph.op("Transpose", [split], { perm: [0, 2, 1, 3] });
@@ -162,7 +165,7 @@ export class OnnxOps implements Ops<Value> {
    * Keys int8 [batch, heads, 64, positions] and values int8 [batch, heads, positions, 64], with scales [batch, heads, 1, 64]:
    * one a channel, over time. The keys' scales include attention's 1/sqrt(64).
    */
-  #quantizedCrossCache(key: Value, value: Value, nHead: number, headSize: number): Value[] {
+  #quantizedCrossCache(key: Value, value: Value, nHead: number, headSize: number, nothing: Value): Value[] {
     const graph = this.#graph;
     const length = this.#nAudioCtx;
     const quantize = (x: Value): { quantized: Value; scale: Value } => {
@@ -182,7 +185,9 @@ export class OnnxOps implements Ops<Value> {
     const k = quantize(key);
     const v = quantize(value);
     const keyScale = graph.op("Mul", [k.scale, graph.scalar(1 / Math.sqrt(headSize))]);
-    return [k.quantized, keyScale, graph.op("Transpose", [v.quantized], { perm: [0, 1, 3, 2] }), v.scale];
+    // What is no number in the audio's features makes the decoder's numbers none.
+    const valueScale = graph.op("Add", [v.scale, nothing]);
+    return [k.quantized, keyScale, graph.op("Transpose", [v.quantized], { perm: [0, 1, 3, 2] }), valueScale];
   }
 
   /** The query of each cross-attention recorded so far, in the order of the layers: [rows, length, state]. */
@@ -247,6 +252,13 @@ export class OnnxOps implements Ops<Value> {
 
   logits(x: Value, tokenEmbedding: string, nVocab: number): Value {
     if (!this.#weights.quantized) return this.#product(x, this.#weight(tokenEmbedding));
-    return this.#blockProduct(x, [tokenEmbedding], nVocab, this.#weights.width(tokenEmbedding), "");
+    const logits = this.#blockProduct(x, [tokenEmbedding], nVocab, this.#weights.width(tokenEmbedding), "");
+    return this.#graph.op("Add", [logits, this.#nothing(x, this.#graph.ints(-1))]);
+  }
+
+  /** 0 over these axes, or NaN where `x` holds what is no number: bytes cannot hold that, and a product of bytes would hide it. */
+  #nothing(x: Value, axes: Value): Value {
+    const graph = this.#graph;
+    return graph.op("ReduceSum", [graph.op("Mul", [x, graph.scalar(0)]), axes], { keepdims: 1 });
   }
 }

@@ -5,6 +5,7 @@
 import type * as ort from "onnxruntime-node";
 
 import { windowFrames } from "../../model/index.ts";
+import { allFinite } from "../../tensor/index.ts";
 import type { AttendRequest, Generated, GenerateRequest, RankedTokens, RankRequest } from "../engine.ts";
 import { rankRows } from "../token-scores.ts";
 import { scoresGraph, tokenProbsGraph } from "./attention-graphs.ts";
@@ -13,12 +14,12 @@ import { crossQueryPorts, ROW_STATE, selfCachePorts } from "./decoder-graph.ts";
 import { crossCachePorts, type Port } from "./encoder-graph.ts";
 import type { WorkerSetup } from "./protocol.ts";
 import { ruleMasks, type RuleMasks } from "./rule-masks.ts";
+import type { Runtime } from "./runtime.ts";
 import { collect, finish, isFinished, type RunningRow } from "./running-row.ts";
 
 /** A batch is packed anew when at most this share of its rows is still running. */
 const COMPACT_BELOW = 0.75;
 
-type Runtime = typeof ort;
 type Feeds = Record<string, ort.Tensor>;
 
 interface DecoderBatch {
@@ -147,7 +148,12 @@ export class Sessions {
 
   /** Rules and ranking are plain passes here: five rows take 5 ms, a third of what their logits cost on the way to the caller. */
   async stepRanked(handle: number, request: RankRequest): Promise<RankedTokens> {
-    return rankRows(await this.step(handle, request.tokens), request);
+    const logits = await this.step(handle, request.tokens);
+    const isFinite = allFinite(logits);
+    const ranked = rankRows(logits, request);
+    // A ranking passes over what is no number: the log-probabilities tell the engine.
+    if (!isFinite) ranked.logprobs.fill(NaN);
+    return ranked;
   }
 
   async attend(

@@ -10,11 +10,12 @@ import { basename, dirname } from "node:path";
 import type { LinearParameters, ParameterSource } from "../../model/index.ts";
 import type { ElementType, GraphBuilder, Value } from "../../onnx/index.ts";
 import { sizeOf, toFloat16 } from "../../tensor/index.ts";
+import { checkWeights } from "../finite-weights.ts";
 import { PackedFile } from "../packed-file.ts";
 import { BLOCK_SIZE, quantizeBlocks, quantizeColumns } from "./quantize.ts";
 
 /** Changes when the same weights would be packed otherwise. */
-const PACK_VERSION = 1;
+const PACK_VERSION = 2;
 
 const ELEMENT_BYTES = { float32: 4, float16: 2, int8: 1, uint8: 1 } as const;
 
@@ -147,9 +148,13 @@ export class Weights {
    *
    * @param cacheDir folder for packed files; default $SOTTO_CACHE, else sotto/ in the user's cache folder
    * @throws {EngineUnavailableError} if the weights can be written nowhere
+   * @throws {CheckpointError} for weights that are not finite
    */
   async ready(cacheDir?: string): Promise<{ folder: string; bytes: number }> {
-    if (this.#mapped !== null) return { folder: this.#mapped, bytes: 0 };
+    if (this.#mapped !== null) {
+      await checkWeights(this.#source, cacheDir);
+      return { folder: this.#mapped, bytes: 0 };
+    }
     return { folder: await this.#file.ready(cacheDir), bytes: this.#file.length };
   }
 }

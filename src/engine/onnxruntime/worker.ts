@@ -1,15 +1,14 @@
 /** A worker thread of the onnxruntime engine: answers calls one after the other with its own sessions. */
 import { parentPort, workerData } from "node:worker_threads";
 
-import * as ort from "onnxruntime-node";
-
 import type { CallMessage, CallName, ReplyMessage, WorkerCalls, WorkerSetup } from "./protocol.ts";
+import { loadRuntime } from "./runtime.ts";
 import { Sessions } from "./sessions.ts";
 
 const port = parentPort;
 if (port === null) throw new Error("This script is a worker thread of the onnxruntime engine");
 
-const sessions = new Sessions(ort, workerData as WorkerSetup);
+const sessions = new Sessions(loadRuntime(), workerData as WorkerSetup);
 
 type Handlers = { [N in CallName]: (a: WorkerCalls[N]["arguments"]) => Promise<WorkerCalls[N]["result"]> };
 
@@ -52,7 +51,8 @@ let last: Promise<void> = Promise.resolve();
 port.on("message", (message: CallMessage | "stop") => {
   if (message === "stop") {
     sessions.stop();
-    last = last.then(() => port.close());
+    // The engine ends the thread: not every runtime's port can be closed from here.
+    last = last.then(() => port.postMessage("stopped"));
   } else {
     last = last.then(async () => port.postMessage(await answer(message)));
   }

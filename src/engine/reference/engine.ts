@@ -35,7 +35,18 @@ import type {
 } from "../engine.ts";
 import { applyTokenRules, argmax, logSumExp } from "../token-rules.ts";
 import { rankRows } from "../token-scores.ts";
-import { checkAttend, checkCombine, checkRank, checkReorder, checkRequests, checkRows, checkStep } from "../checks.ts";
+import {
+  checkAttend,
+  checkCombine,
+  checkRank,
+  checkReorder,
+  checkRequests,
+  checkRows,
+  checkStep,
+  finiteAttention,
+  finiteGenerated,
+  finiteLogits,
+} from "../checks.ts";
 import { processorBatchSize } from "../batch-size.ts";
 import { runToEnd } from "../generation.ts";
 import { KeptAudio, ownAudio, ownDecoder } from "../kept-audio.ts";
@@ -130,7 +141,7 @@ export class ReferenceEngine implements Engine {
             const { done, value } = row.next();
             if (done !== true) continue;
             rows.delete(index);
-            return [{ index, generated: value }];
+            return [{ index, generated: finiteGenerated(this, [value])[0] }];
           }
           return [];
         }
@@ -177,19 +188,19 @@ export class ReferenceEngine implements Engine {
   ): Promise<{ state: DecoderState; logits: Float32Array }> {
     const windows = checkRows(rows, at, audio.batch, this.dimensions);
     const { state, hidden } = this.prefill(this.audio(audio), rows, windows);
-    return { state, logits: this.logits(hidden, at ?? [rows[0].prompt.length - 1]) };
+    return { state, logits: finiteLogits(this, this.logits(hidden, at ?? [rows[0].prompt.length - 1])) };
   }
 
   async step(state: DecoderState, tokens: Int32Array): Promise<Float32Array> {
     const decoder = this.decoder(state);
     checkStep(tokens, decoder.rows, decoder.length, this.dimensions);
-    return this.advance(decoder, tokens);
+    return finiteLogits(this, this.advance(decoder, tokens));
   }
 
   async stepRanked(state: DecoderState, request: RankRequest): Promise<RankedTokens> {
     const decoder = this.decoder(state);
     checkRank(request, decoder.rows, decoder.length, this.dimensions);
-    return rankRows(this.advance(decoder, request.tokens), request);
+    return rankRows(finiteLogits(this, this.advance(decoder, request.tokens)), request);
   }
 
   async reorder(state: DecoderState, from: Int32Array): Promise<void> {
@@ -209,7 +220,10 @@ export class ReferenceEngine implements Engine {
   ): Promise<Attention[]> {
     const encoded = this.audio(audio);
     checkAttend(requests, heads, audio.batch, this.dimensions);
-    return requests.map((request) => this.attendOne(encoded, request, heads));
+    return finiteAttention(
+      this,
+      requests.map((request) => this.attendOne(encoded, request, heads)),
+    );
   }
 
   private attendOne(

@@ -1,5 +1,6 @@
 /** One call of a function: from its arguments to messages and an outcome. */
 import { randomUUID } from "node:crypto";
+import { OptionError, quote, withHint } from "../../errors.ts";
 import type { Job, JobAudio, ServerContext } from "../service.ts";
 import { publicMessage } from "./public-message.ts";
 import { ArgumentError, readArguments, type CallArguments, type GradioEndpoint } from "./endpoints.ts";
@@ -28,7 +29,6 @@ export class Call {
   readonly id = randomUUID().replaceAll("-", "");
   readonly outcome: Promise<Outcome>;
   readonly #onMessage: (message: GradioMessage) => void;
-  readonly #stopped = new AbortController();
   #settle: (outcome: Outcome) => void = () => undefined;
   #ended = false;
   #job: Job | null = null;
@@ -37,7 +37,8 @@ export class Call {
    * Starts a call. Messages begin when `start` has returned; the last is `process_completed`.
    *
    * @param client who asks, for limits
-   * @throws {ArgumentError} for arguments that make no sense, and files that this server has not issued
+   * Arguments that make no sense, and files that this server has not issued, end the call as an error.
+   *
    * @throws {QueueFullError} if the queue is full
    */
   static start(
@@ -48,12 +49,13 @@ export class Call {
     onMessage: (message: GradioMessage) => void,
   ): Call {
     const call = new Call(onMessage);
-    const asked = readArguments(endpoint, data);
-    if (asked.input === null) {
-      queueMicrotask(() => call.#end({ ok: false, error: endpoint.source === "video" ? NO_URL : NO_AUDIO }));
-    } else if (endpoint.source === "video") {
-      call.#transcribeVideo(context, asked, asked.input, client);
-    } else call.#transcribeFile(context, asked, asked.input, client);
+    try {
+      call.#begin(context, endpoint, readArguments(endpoint, data), client);
+    } catch (error) {
+      // Clients show what a call has ended with, but not what refuses it (gradio_client: "400 Bad Request").
+      if (!(error instanceof ArgumentError || error instanceof OptionError)) throw error;
+      queueMicrotask(() => call.#end({ ok: false, error: publicMessage(error) }));
+    }
     return call;
   }
 
@@ -64,20 +66,24 @@ export class Call {
 
   /** Ends the call if it has not ended. */
   cancel(): void {
-    this.#stopped.abort(new Error("The call was cancelled"));
     this.#job?.cancel();
     this.#end({ ok: false, error: "Cancelled" });
   }
 
-  #transcribeFile(context: CallContext, asked: CallArguments, input: string, client: string): void {
+  #begin(context: CallContext, { source }: GradioEndpoint, asked: CallArguments, client: string): void {
+    const { input } = asked;
+    if (input === null) throw new ArgumentError(source === "video" ? NO_URL : NO_AUDIO);
     if (/^https?:\/\//i.test(input)) {
-      this.#submit(context, asked, { kind: "url", url: input }, client, []);
-      return;
-    }
+      const before = source === "video" ? [videoEmbed(input)] : [];
+      this.#submit(context, asked, { kind: "url", url: input }, client, before);
+    } else if (source === "video") {
+      throw new ArgumentError(`Cannot read ${quote(input)}: expected an http or https URL`);
+    } else this.#transcribeFile(context, asked, input, client);
+  }
+
+  #transcribeFile(context: CallContext, asked: CallArguments, input: string, client: string): void {
     const used = context.files.use(input);
-    if (used === null) {
-      throw new ArgumentError("The file was not uploaded to this server, or was removed since: upload it again");
-    }
+    if (used === null) throw new ArgumentError(notUploaded(input, asked.isBare));
     const { path, name } = used.file;
     try {
       this.#submit(context, asked, { kind: "file", path, name, temporary: false }, client, []);
@@ -86,24 +92,6 @@ export class Call {
       throw error;
     }
     void this.outcome.then(used.release);
-  }
-
-  #transcribeVideo(context: CallContext, asked: CallArguments, url: string, client: string): void {
-    const download = context.videos.download(url, this.#stopped.signal);
-    queueMicrotask(() => this.#send({ msg: "process_starts", eta: null }));
-    queueMicrotask(() => this.#send(progressMessage(LOADING)));
-    download
-      .then((path) => {
-        const audio: JobAudio = { kind: "file", path, name: url, temporary: true };
-        try {
-          if (this.#ended) throw new Error("The call was cancelled");
-          this.#submit(context, asked, audio, client, [videoEmbed(url)]);
-        } catch (error) {
-          void context.uploads.remove(path);
-          throw error;
-        }
-      })
-      .catch((error: unknown) => this.#end({ ok: false, error: publicMessage(error) }));
   }
 
   #submit(
@@ -150,4 +138,12 @@ export class Call {
     this.#ended = true;
     this.#settle(outcome);
   }
+}
+
+/** @param isBare given as text alone, as clients before gradio_client 1 uploaded by themselves, and Whisper JAX's README has it */
+function notUploaded(input: string, isBare: boolean): string {
+  if (!isBare)
+    return `Cannot read ${quote(input)}: it was not uploaded to this server, or was removed since; upload it again`;
+  const remedy = `wrap the path: handle_file(${JSON.stringify(input.slice(0, 200))}), which gradio_client and @gradio/client export, uploads it`;
+  return withHint(`Cannot read ${quote(input)}: it was not uploaded to this server`, remedy);
 }

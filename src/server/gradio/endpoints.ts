@@ -59,6 +59,8 @@ export const ENDPOINTS: readonly GradioEndpoint[] = [
 export interface CallArguments {
   /** A file as the client names it, or a URL; null if there is none. */
   readonly input: string | null;
+  /** Whether it was given as text alone, not as Gradio's FileData. */
+  readonly isBare: boolean;
   readonly task: Task;
   readonly returnTimestamps: boolean;
 }
@@ -85,7 +87,12 @@ export function readArguments(endpoint: GradioEndpoint, data: readonly unknown[]
   if (timestamps !== undefined && timestamps !== null && typeof timestamps !== "boolean") {
     throw new ArgumentError('Value of "return_timestamps" is not true or false');
   }
-  return { input: readSource(source), task: task ?? "transcribe", returnTimestamps: timestamps ?? false };
+  return {
+    input: readSource(source),
+    isBare: typeof source === "string",
+    task: task ?? "transcribe",
+    returnTimestamps: timestamps ?? false,
+  };
 }
 
 /** Gradio's FileData, or the bare path or URL of it. */

@@ -5,7 +5,7 @@
 import { randomInt } from "node:crypto";
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import { z } from "zod";
-import { clientOf } from "../auth.ts";
+import { clientOf, ownerOf } from "../auth.ts";
 import { errorAnswer, type ErrorAnswer } from "../errors.ts";
 import { QueueFullError, type ServerContext } from "../service.ts";
 import { Call, type CallContext } from "./call.ts";
@@ -39,6 +39,9 @@ const NAMED = z.record(z.string(), z.unknown());
 const CANCEL = z.object({ session_hash: SESSION_HASH, event_id: z.string().max(100) });
 const STREAM_QUERY = z.object({ session_hash: SESSION_HASH });
 
+/** A session belongs to its API key: clients choose the hash, and another's could be guessed. */
+const sessionOf = (request: FastifyRequest, hash: string): string => `${ownerOf(request)} ${hash}`;
+
 /** Adds the routes. */
 export function gradio(app: FastifyInstance, server: ServerContext): void {
   const { uploads, config } = server;
@@ -51,7 +54,14 @@ export function gradio(app: FastifyInstance, server: ServerContext): void {
     }),
   };
   const sessions = new Sessions();
-  const calls = new Map<string, { readonly endpoint: string; readonly call: Call; endedAt: number | null }>();
+  interface StartedCall {
+    readonly endpoint: string;
+    /** Whose it is, and who alone gets its outcome. */
+    readonly owner: string;
+    readonly call: Call;
+    endedAt: number | null;
+  }
+  const calls = new Map<string, StartedCall>();
   const appId = randomInt(2 ** 47);
   const expiry = setInterval(() => {
     void context.files.expire().catch((error: unknown) => app.log.warn(error));
@@ -98,10 +108,11 @@ export function gradio(app: FastifyInstance, server: ServerContext): void {
       const { data, fn_index, session_hash } = parse(JOIN, request.body);
       const endpoint = ENDPOINTS[fn_index ?? 0];
       if (endpoint === undefined) throw new ArgumentError(`There is no function ${String(fn_index)}`);
+      const session = sessionOf(request, session_hash);
       const call = Call.start(context, endpoint, data ?? [], clientOf(request), (message) =>
-        sessions.send(session_hash, call.id, message),
+        sessions.send(session, call.id, message),
       );
-      if (!sessions.open(session_hash, call.id, () => call.cancel())) {
+      if (!sessions.open(session, call.id, () => call.cancel())) {
         call.cancel();
         throw new QueueFullError("server", 60);
       }
@@ -109,10 +120,10 @@ export function gradio(app: FastifyInstance, server: ServerContext): void {
     });
 
     app.get(`${prefix}/queue/data`, options, (request, reply) => {
-      const { session_hash } = parse(STREAM_QUERY, request.query);
-      const stream = new EventStream(event({ msg: "heartbeat" }), () => sessions.disconnect(session_hash, sink));
+      const session = sessionOf(request, parse(STREAM_QUERY, request.query).session_hash);
+      const stream = new EventStream(event({ msg: "heartbeat" }), () => sessions.disconnect(session, sink));
       const sink: SessionSink = { send: (message) => stream.write(event(message)), end: () => stream.end() };
-      if (!sessions.connect(session_hash, sink)) {
+      if (!sessions.connect(session, sink)) {
         const message = "The session is not known, or has ended";
         stream.write(event({ msg: "unexpected_error", message, session_not_found: true, success: false }));
         stream.end();
@@ -122,7 +133,7 @@ export function gradio(app: FastifyInstance, server: ServerContext): void {
 
     app.post(`${prefix}/cancel`, options, (request) => {
       const { session_hash, event_id } = parse(CANCEL, request.body);
-      sessions.cancel(session_hash, event_id);
+      sessions.cancel(sessionOf(request, session_hash), event_id);
       return { success: true };
     });
     // What remains to be reset is reset when a call ends.
@@ -139,7 +150,7 @@ export function gradio(app: FastifyInstance, server: ServerContext): void {
       const begin = (request: FastifyRequest, data: readonly unknown[]): { event_id: string } => {
         if (calls.size >= MAX_CALLS) throw new QueueFullError("server", 60);
         const call = Call.start(context, endpoint, data, clientOf(request), () => undefined);
-        const entry = { endpoint: name, call, endedAt: null as number | null };
+        const entry: StartedCall = { endpoint: name, owner: ownerOf(request), call, endedAt: null };
         calls.set(call.id, entry);
         void call.outcome.then(() => (entry.endedAt = performance.now()));
         return { event_id: call.id };
@@ -150,7 +161,8 @@ export function gradio(app: FastifyInstance, server: ServerContext): void {
       );
       app.get<{ Params: { id: string } }>(`${prefix}/call/${name}/:id`, options, (request, reply) => {
         const entry = calls.get(request.params.id);
-        if (entry?.endpoint !== name) return reply.code(404).send({ detail: "There is no such call" });
+        if (entry?.endpoint !== name || entry.owner !== ownerOf(request))
+          return reply.code(404).send({ detail: "There is no such call" });
         let answered = false;
         const heartbeat = "event: heartbeat\ndata: null\n\n";
         const stream = new EventStream(heartbeat, () => {

@@ -2,18 +2,20 @@
  * Jobs in a SQLite file, by libsql. Every change is one statement, so that a kill at any moment leaves a job either as it was or as
  * it is to be. The file is held by one process at a time.
  */
-import { mkdir } from "node:fs/promises";
+import { chmod, open } from "node:fs/promises";
 import { join } from "node:path";
 import type Database from "libsql";
-import { OptionError } from "../../errors.ts";
-import type { JobOutcome, JobRecord, JobStore } from "./store.ts";
+import { diskReason, OptionError } from "../../errors.ts";
+import { makeFolder } from "../../files/index.ts";
+import type { JobOutcome, JobPage, JobRecord, JobStore, JobSummary } from "./store.ts";
 
-/** Changes with the table. A store of another version is refused, not guessed at. */
-const VERSION = 1;
+/** Changes with the table. A store of a later version is refused, not guessed at. */
+const VERSION = 2;
 
 const TABLE = `
   create table if not exists jobs (
     id text primary key,
+    owner text not null,
     client text not null,
     model text not null,
     name text not null,
@@ -27,11 +29,22 @@ const TABLE = `
     failure text,
     seconds real
   );
+  create index if not exists listed on jobs (owner, created_at desc, id desc);
   create index if not exists unfinished on jobs (created_at) where finished_at is null;
-  create index if not exists finished on jobs (finished_at) where finished_at is not null;`;
+  drop index if exists finished;`;
 
-interface Row {
+/** Jobs had no owner; clients with keys had the keys' names. */
+const FROM_VERSION_1 = `
+  alter table jobs add column owner text not null default '';
+  update jobs set owner = client where client like 'key %';`;
+
+/** All of a job but its text, of which there are only language and duration. */
+const SUMMARY = `id, owner, client, model, name, audio, options, status, created_at, finished_at, attempts, failure, seconds,
+  json_extract(transcript, '$.language') as language, json_extract(transcript, '$.duration') as duration`;
+
+interface SummaryRow {
   readonly id: string;
+  readonly owner: string;
   readonly client: string;
   readonly model: string;
   readonly name: string;
@@ -41,9 +54,12 @@ interface Row {
   readonly created_at: number;
   readonly finished_at: number | null;
   readonly attempts: number;
-  readonly transcript: string | null;
   readonly failure: string | null;
   readonly seconds: number | null;
+}
+
+interface Row extends SummaryRow {
+  readonly transcript: string | null;
 }
 
 /**
@@ -62,36 +78,58 @@ export async function openLibsqlStore(folder: string): Promise<JobStore | null> 
     if (code === "ERR_MODULE_NOT_FOUND" || code === "MODULE_NOT_FOUND") return null;
     throw error;
   }
-  await mkdir(folder, { recursive: true, mode: 0o700 });
   const path = join(folder, "jobs.db");
-  const database = new Constructor(path);
+  let database: Database.Database;
+  try {
+    await makeFolder(folder, 0o700);
+    await makePrivate(path);
+    database = new Constructor(path);
+  } catch (error) {
+    throw storeError(path, error);
+  }
   try {
     // Exclusive: two servers would both finish what is left. What a killed process has written is with the system already.
     database.exec("pragma locking_mode = exclusive");
     database.exec("pragma journal_mode = wal");
     database.exec("pragma synchronous = normal");
     const { user_version: version } = database.prepare("pragma user_version").get() as { user_version: number };
-    if (version !== 0 && version !== VERSION) {
+    if (version > VERSION) {
       throw new OptionError(
         "store",
-        `Cannot use the job store "${path}": it has version ${version}, expected ${VERSION}`,
+        `Cannot use the job store "${path}": it has version ${version}, expected at most ${VERSION}`,
       );
     }
     database.exec("begin immediate");
+    if (version === 1) database.exec(FROM_VERSION_1);
     database.exec(TABLE);
     database.exec(`pragma user_version = ${VERSION}`);
     database.exec("commit");
   } catch (error) {
     database.close();
-    if (error instanceof OptionError) throw error;
-    const isLocked = /locked|busy/i.test((error as Error).message);
-    const reason = isLocked ? "another server has it" : (error as Error).message;
-    throw new OptionError("store", `Cannot use the job store "${path}": ${reason}`, {
-      cause: error,
-      ...(isLocked && { hint: "give each server a folder of its own with --store" }),
-    });
+    throw error instanceof OptionError ? error : storeError(path, error);
   }
   return new LibsqlStore(database);
+}
+
+/** Recordings' names and texts are in it. SQLite gives the files beside it its mode, but makes it for all to read. */
+async function makePrivate(path: string): Promise<void> {
+  await (await open(path, "a", 0o600)).close();
+  for (const suffix of ["", "-wal", "-shm", "-journal"]) {
+    // It need not exist; and some file systems have no modes.
+    await chmod(`${path}${suffix}`, 0o600).catch(() => undefined);
+  }
+}
+
+/** The error for a store that cannot be opened, in words. */
+function storeError(path: string, error: unknown): OptionError {
+  const isLocked = /locked|busy/i.test((error as Error).message);
+  const reason = isLocked ? "another server has it" : diskReason(error);
+  return new OptionError("store", `Cannot use the job store "${path}": ${reason}`, {
+    cause: error,
+    hint: isLocked
+      ? "give each server a folder of its own with --store"
+      : "name a folder that can be written with --store",
+  });
 }
 
 class LibsqlStore implements JobStore {
@@ -104,9 +142,13 @@ class LibsqlStore implements JobStore {
 
   add(record: JobRecord): void {
     this.#database
-      .prepare("insert into jobs values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")
+      .prepare(
+        `insert into jobs (id, owner, client, model, name, audio, options, status, created_at, finished_at, attempts, transcript,
+           failure, seconds) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+      )
       .run(
         record.id,
+        record.owner,
         record.client,
         record.model,
         record.name,
@@ -125,6 +167,17 @@ class LibsqlStore implements JobStore {
   get(id: string): JobRecord | undefined {
     const row = this.#database.prepare("select * from jobs where id = ?").get(id) as Row | undefined;
     return row === undefined ? undefined : fromRow(row);
+  }
+
+  list({ owner, limit, after }: JobPage): JobSummary[] {
+    const { createdAt, id } = after ?? { createdAt: Number.MAX_SAFE_INTEGER, id: "" };
+    const rows = this.#database
+      .prepare(
+        `select ${SUMMARY} from jobs where owner = ? and (created_at, id) < (?, ?)
+         order by created_at desc, id desc limit ?`,
+      )
+      .all(owner, createdAt, id, limit) as (SummaryRow & Pick<JobSummary, "language" | "duration">)[];
+    return rows.map((row) => ({ ...fromSummaryRow(row), language: row.language, duration: row.duration }));
   }
 
   start(id: string): void {
@@ -158,13 +211,28 @@ class LibsqlStore implements JobStore {
     return (rows as Row[]).map(fromRow);
   }
 
-  expire(before: number): void {
-    this.#database.prepare("delete from jobs where finished_at < ?").run(before);
+  finished(): { readonly id: string; readonly finishedAt: number }[] {
+    return this.#database
+      .prepare("select id, finished_at as finishedAt from jobs where finished_at is not null")
+      .all() as { id: string; finishedAt: number }[];
   }
 
   close(): void {
-    this.#database.close();
+    release(this.#database);
   }
+}
+
+/**
+ * Closes a database. libsql keeps the file, and its lock, until all statements are collected as garbage: so the lock is let go of
+ * first, which takes leaving WAL, and reading once.
+ */
+function release(database: Database.Database): void {
+  try {
+    database.exec("pragma journal_mode = delete; pragma locking_mode = normal; select count(*) from jobs");
+  } catch {
+    // A full disk, or no table yet: the lock ends with the process.
+  }
+  database.close();
 }
 
 function orNull(value: unknown): string | null {
@@ -172,9 +240,15 @@ function orNull(value: unknown): string | null {
 }
 
 function fromRow(row: Row): JobRecord {
-  const { id, client, model, name, status, attempts, seconds } = row;
+  const transcript = row.transcript === null ? null : (JSON.parse(row.transcript) as JobRecord["transcript"]);
+  return { ...fromSummaryRow(row), transcript };
+}
+
+function fromSummaryRow(row: SummaryRow): Omit<JobRecord, "transcript"> {
+  const { id, owner, client, model, name, status, attempts, seconds } = row;
   return {
     id,
+    owner,
     client,
     model,
     name,
@@ -185,7 +259,6 @@ function fromRow(row: Row): JobRecord {
     finishedAt: row.finished_at,
     audio: JSON.parse(row.audio) as JobRecord["audio"],
     options: JSON.parse(row.options) as JobRecord["options"],
-    transcript: row.transcript === null ? null : (JSON.parse(row.transcript) as JobRecord["transcript"]),
     failure: row.failure === null ? null : (JSON.parse(row.failure) as JobRecord["failure"]),
   };
 }

@@ -10,6 +10,9 @@ export interface JobFailure {
 
 export interface JobRecord {
   readonly id: string;
+  /** Whose it is, and who alone may read and end it: an API key's name, or "" of servers without keys (`ownerOf` in auth.ts). */
+  readonly owner: string;
+  /** Who asked for it, for limits. */
   readonly client: string;
   readonly model: string;
   /** The user's name of the recording. */
@@ -33,11 +36,31 @@ export type JobOutcome = Pick<JobRecord, "transcript" | "failure" | "seconds" | 
   readonly status: "done" | "failed" | "cancelled";
 };
 
+/** A job without its text, which may be long. */
+export interface JobSummary extends Omit<JobRecord, "transcript"> {
+  readonly language: string | null;
+  /** Of the recording, in seconds; null unless it is done. */
+  readonly duration: number | null;
+}
+
+/** Which jobs a list has. */
+export interface JobPage {
+  readonly owner: string;
+  readonly limit: number;
+  /** Those after this one, which need not be there any more. */
+  readonly after?: JobPosition | undefined;
+}
+
+/** Where a job is in a list. */
+export type JobPosition = Pick<JobRecord, "createdAt" | "id">;
+
 export interface JobStore {
   /** Whether jobs outlive the process. */
   readonly isDurable: boolean;
   add(record: JobRecord): void;
   get(id: string): JobRecord | undefined;
+  /** An owner's jobs, the newest first. */
+  list(page: JobPage): JobSummary[];
   /** Counts a start. */
   start(id: string): void;
   /** Takes a start back: the server ended in order, so that the job is not to blame. */
@@ -47,8 +70,8 @@ export interface JobStore {
   delete(id: string): void;
   /** Those that have not ended, the oldest first. */
   unfinished(): JobRecord[];
-  /** Removes those that ended before a time, in milliseconds since 1970. */
-  expire(before: number): void;
+  /** Those that have ended, and when, in milliseconds since 1970. */
+  finished(): { readonly id: string; readonly finishedAt: number }[];
   close(): void;
 }
 
@@ -63,6 +86,14 @@ export class MemoryStore implements JobStore {
 
   get(id: string): JobRecord | undefined {
     return this.#records.get(id);
+  }
+
+  list({ owner, limit, after }: JobPage): JobSummary[] {
+    return [...this.#records.values()]
+      .filter((record) => record.owner === owner && (after === undefined || comesAfter(record, after)))
+      .sort((a, b) => (comesAfter(a, b) ? 1 : -1))
+      .slice(0, limit)
+      .map(summaryOf);
   }
 
   start(id: string): void {
@@ -94,13 +125,23 @@ export class MemoryStore implements JobStore {
     return [...this.#records.values()].filter(({ finishedAt }) => finishedAt === null);
   }
 
-  expire(before: number): void {
-    for (const { id, finishedAt } of this.#records.values()) {
-      if (finishedAt !== null && finishedAt < before) this.#records.delete(id);
-    }
+  finished(): { readonly id: string; readonly finishedAt: number }[] {
+    return [...this.#records.values()].flatMap(({ id, finishedAt }) =>
+      finishedAt === null ? [] : [{ id, finishedAt }],
+    );
   }
 
   close(): void {
     this.#records.clear();
   }
+}
+
+/** Whether a job is behind another in a list: it is older, or of the same millisecond. */
+function comesAfter(job: JobPosition, other: JobPosition): boolean {
+  return job.createdAt === other.createdAt ? job.id < other.id : job.createdAt < other.createdAt;
+}
+
+/** A job without its text. */
+export function summaryOf({ transcript, ...record }: JobRecord): JobSummary {
+  return { ...record, language: transcript?.language ?? null, duration: transcript?.duration ?? null };
 }

@@ -4,14 +4,7 @@
  */
 import { z } from "zod";
 import { InputError, OptionError } from "../../errors.ts";
-import {
-  LiveSession,
-  OpusStream,
-  PCM_FORMATS,
-  PcmDecoder,
-  type LiveEvent,
-  type LiveOptions,
-} from "../../live/index.ts";
+import { eventObject, LiveSession, OpusStream, PCM_FORMATS, PcmDecoder, type LiveOptions } from "../../live/index.ts";
 import { TASKS } from "../../tokenizer/index.ts";
 import { ShuttingDownError, type EngineLease, type TranscriptionService } from "../service.ts";
 import { CLOSE, type Connection, type Protocol } from "./connection.ts";
@@ -35,6 +28,7 @@ const START = z.strictObject({
     .strictObject({
       threshold: z.number().optional(),
       silence_seconds: z.number().optional(),
+      late_silence_seconds: z.number().optional(),
       prefix_seconds: z.number().optional(),
     })
     .nullish(),
@@ -80,7 +74,7 @@ export class Captions implements Protocol {
     const control = CONTROL.safeParse(message);
     if (!control.success) this.#fail(`The message does not fit: ${z.prettifyError(control.error)}`, CLOSE.policy);
     else if (control.data.type === "end") this.#end();
-    else if (control.data.type === "end_utterance") this.#run(this.#session.endUtterance());
+    else if (control.data.type === "end_utterance") this.#endUtterance(this.#session);
     else if (control.data.type === "clear") this.#session.clear();
     else this.#connection.send({ type: "pong" });
     return undefined;
@@ -130,7 +124,7 @@ export class Captions implements Protocol {
       this.#decoder = decoder;
       const lease = this.#service.openEngine(model);
       this.#lease = lease;
-      this.#session = new LiveSession(lease, liveOptions(asked), (event) => this.#connection.send(wireEvent(event)));
+      this.#session = new LiveSession(lease, liveOptions(asked), (event) => this.#connection.send(eventObject(event)));
       this.#connection.send({ type: "ready", model: lease.model.id, format, sample_rate });
     } catch (error) {
       this.#failWith(error);
@@ -139,6 +133,12 @@ export class Captions implements Protocol {
 
   #push(samples: Float32Array): void {
     if (samples.length > 0 && this.#session !== null) this.#run(this.#session.push(samples));
+  }
+
+  #endUtterance(session: LiveSession): void {
+    // Opus has nothing to give before its stream ends.
+    if (this.#decoder instanceof PcmDecoder) this.#push(this.#decoder.flush());
+    this.#run(session.endUtterance());
   }
 
   #end(): void {
@@ -172,7 +172,8 @@ export class Captions implements Protocol {
   }
 
   #failWith(error: unknown): void {
-    if (error instanceof OptionError || error instanceof InputError) this.#fail(error.message, CLOSE.policy);
+    if (error instanceof OptionError) this.#fail(error.message, CLOSE.policy);
+    else if (error instanceof InputError) this.#fail(error.messageFor("client"), CLOSE.policy);
     else if (!this.#service.isAccepting) this.#fail(new ShuttingDownError().message, CLOSE.goingAway);
     else this.#fail("Transcribing failed, by a fault of the server", CLOSE.internal);
   }
@@ -201,6 +202,7 @@ function liveOptions({ language, task, prompt, endpointing, step_seconds }: z.ou
       endpointing: withoutUndefined({
         threshold: endpointing.threshold,
         silenceSeconds: endpointing.silence_seconds,
+        lateSilenceSeconds: endpointing.late_silence_seconds,
         prefixSeconds: endpointing.prefix_seconds,
       }),
     }),
@@ -211,41 +213,4 @@ function withoutUndefined(numbers: Record<string, number | undefined>): Record<s
   return Object.fromEntries(
     Object.entries(numbers).filter((entry): entry is [string, number] => entry[1] !== undefined),
   );
-}
-
-/** Events as they are on the wire: snake_case, like everything that programs outside read. */
-function wireEvent(event: LiveEvent): object {
-  const { type, utterance } = event;
-  switch (type) {
-    case "speechStart":
-      return { type: "speech_start", utterance, time: event.time, audio_start: event.audioStart };
-    case "speechEnd":
-      return { type: "speech_end", utterance, time: event.time };
-    case "partial":
-      return { type, utterance, text: event.text };
-    case "commit":
-      return { type, utterance, text: event.text, words: event.words.map(wireWord) };
-    case "final": {
-      const { start, end, text, language } = event;
-      return { type, utterance, start, end, text, language, words: event.words.map(wireWord) };
-    }
-  }
-}
-
-function wireWord({
-  word,
-  start,
-  end,
-  probability,
-}: {
-  word: string;
-  start: number;
-  end: number;
-  probability: number;
-}): object {
-  return { text: word, start: round(start), end: round(end), probability: round(probability) };
-}
-
-function round(value: number): number {
-  return Math.round(value * 1000) / 1000;
 }

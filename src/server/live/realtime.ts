@@ -3,11 +3,13 @@
  * answer, are refused.
  *
  * Where a turn's end is found by the server or told by the client, its text comes after `input_audio_buffer.committed`, as
- * OpenAI's does; a session with `delay` gets it while somebody speaks.
+ * OpenAI's does, in one delta; a session with `delay` gets deltas while somebody speaks, and the transcript of the turn as a whole may
+ * differ from them.
  */
 import { randomUUID } from "node:crypto";
 import type { FastifyRequest } from "fastify";
 import { z } from "zod";
+import { SAMPLE_RATE } from "../../audio/index.ts";
 import { OptionError } from "../../errors.ts";
 import { LiveSession, PcmDecoder, type LiveEvent } from "../../live/index.ts";
 import { ShuttingDownError, type EngineLease, type TranscriptionService } from "../service.ts";
@@ -40,8 +42,6 @@ interface Item {
   readonly id: string;
   isCommitted: boolean;
   hasText: boolean;
-  /** Deltas that wait for the commit. */
-  readonly held: string[];
 }
 
 /** A live session with the audio that it began at. */
@@ -177,6 +177,7 @@ export class RealtimeTranscription implements Protocol {
   /** Lets a session say what is left. */
   #retire(stream: Stream): void {
     this.#retired.add(stream);
+    this.#flush(stream);
     this.#run(stream, stream.session.end(), () => {
       this.#retired.delete(stream);
       stream.lease.close();
@@ -188,11 +189,7 @@ export class RealtimeTranscription implements Protocol {
     const stream = (this.#stream ??= this.#open(this.#settings));
     return inPieces(Buffer.from(audio, "base64"), (piece) => {
       if (this.#stream !== stream) return; // it has failed meanwhile
-      const samples = stream.decoder.push(piece);
-      const seconds = samples.length / 16_000;
-      this.#received += seconds;
-      this.#uncommitted += seconds;
-      if (samples.length > 0) this.#run(stream, stream.session.push(samples));
+      this.#push(stream, stream.decoder.push(piece));
     });
   }
 
@@ -207,13 +204,27 @@ export class RealtimeTranscription implements Protocol {
         "input_audio_buffer_commit_empty",
       );
     }
+    this.#flush(stream);
     this.#run(stream, stream.session.endUtterance());
+  }
+
+  /** The turn's last samples, which resampling holds back. */
+  #flush(stream: Stream): void {
+    this.#push(stream, stream.decoder.flush());
+  }
+
+  #push(stream: Stream, samples: Float32Array): void {
+    const seconds = samples.length / SAMPLE_RATE;
+    this.#received += seconds;
+    this.#uncommitted += seconds;
+    if (samples.length > 0) this.#run(stream, stream.session.push(samples));
   }
 
   #clear(): void {
     this.#uncommitted = 0;
     if (this.#stream === null) return;
-    const { session, items } = this.#stream;
+    const { session, items, decoder } = this.#stream;
+    decoder.flush();
     session.clear();
     for (const [utterance, { isCommitted }] of items) if (!isCommitted) items.delete(utterance);
   }
@@ -237,7 +248,7 @@ export class RealtimeTranscription implements Protocol {
     const { turnDetection, transcription } = stream.settings;
     const ms = (seconds: number): number => Math.round((stream.offset + seconds) * 1000);
     if (event.type === "speechStart") {
-      const item: Item = { id: `item_${identifier()}`, isCommitted: false, hasText: false, held: [] };
+      const item: Item = { id: `item_${identifier()}`, isCommitted: false, hasText: false };
       stream.items.set(event.utterance, item);
       if (turnDetection === null) return;
       const audio_start_ms = ms(event.audioStart);
@@ -252,13 +263,13 @@ export class RealtimeTranscription implements Protocol {
       }
       this.#uncommitted = 0;
       this.#commitItem(item);
-    } else if (event.type === "commit") {
+    } else if (event.type === "commit" && typeof transcription.delay === "string") {
       const delta = item.hasText ? event.text : event.text.trimStart();
       item.hasText = true;
-      if (item.isCommitted || typeof transcription.delay === "string") this.#delta(item, delta);
-      else item.held.push(delta);
+      this.#delta(item, delta);
     } else if (event.type === "final") {
       stream.items.delete(event.utterance);
+      if (typeof transcription.delay !== "string" && event.text !== "") this.#delta(item, event.text);
       const seconds = Math.round((event.end - event.start) * 1000) / 1000;
       this.#send({
         type: "conversation.item.input_audio_transcription.completed",
@@ -288,7 +299,6 @@ export class RealtimeTranscription implements Protocol {
       this.#send({ type: "conversation.item.added", previous_item_id, item: shown });
       this.#send({ type: "conversation.item.done", previous_item_id, item: shown });
     }
-    for (const delta of item.held.splice(0)) this.#delta(item, delta);
   }
 
   #delta(item: Item, delta: string): void {

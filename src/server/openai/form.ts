@@ -34,7 +34,10 @@ export const TRANSCRIPTION_FORM = formSchema(
       .optional()
       .describe("of verbose_json; also as timestamp_granularities[]"),
     include: repeatable(z.string()).optional(),
-    chunking_strategy: z.string().optional().describe("has no effect: recordings are cut where the algorithm says"),
+    chunking_strategy: z
+      .string()
+      .optional()
+      .describe('but for "auto" without effect, which the answer says: recordings are cut where the algorithm says'),
   }),
 );
 

@@ -3,7 +3,8 @@
  *
  * Recordings go through the chunked algorithm, whose windows share batches with those of other requests. A `prompt` or a
  * `temperature`, 0 among them, asks for openai/whisper's own, sequential, with its ladder of temperatures; sotto's own field
- * `algorithm` chooses as well.
+ * `algorithm` chooses as well. Fields that have no effect are named in the answer: `warnings` of the JSON formats and of the
+ * stream's last event, the header `warning` of all formats.
  */
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import { z } from "zod";
@@ -11,13 +12,17 @@ import { clientOf } from "../auth.ts";
 import { resultFor } from "../connection.ts";
 import { RequestError } from "../errors.ts";
 import { fileOf, readForm } from "../forms.ts";
+import { sendWarnings, unknownFields } from "../no-effect.ts";
 import type { ServedModel, ServerContext, TranscriptionService } from "../service.ts";
+import type { UploadedForm } from "../uploads.ts";
 import { TRANSCRIPTION_FORM, TRANSLATION_FORM, jobOptions, type AudioForm } from "./form.ts";
 import { answerOf, CONTENT_TYPES, modelObject } from "./responses.ts";
 import { streamTranscript } from "./stream.ts";
 
 /** OpenAI's names for what is always the default model here, so that programs run unchanged. */
 const ALIASES = /^(whisper-1|gpt-4o(-mini)?-transcribe(-[\w-]+)?)$/;
+
+const CHUNKING_HAS_NO_EFFECT = '"chunking_strategy" has no effect: recordings are cut where the algorithm says';
 
 /** Adds the routes. */
 export function openai(app: FastifyInstance, context: ServerContext): void {
@@ -29,17 +34,23 @@ export function openai(app: FastifyInstance, context: ServerContext): void {
     service.assertRoom(client);
     const upload = await context.uploads.receive(request);
     try {
-      const form: AudioForm = readForm(upload, task === "transcribe" ? TRANSCRIPTION_FORM : TRANSLATION_FORM);
+      const schema = task === "transcribe" ? TRANSCRIPTION_FORM : TRANSLATION_FORM;
+      const form: AudioForm = readForm(upload, schema);
       const file = fileOf(upload);
       const model = findModel(service, form.model).id;
       const options = jobOptions(form, task);
+      const ignored = [...(asksForChunking(upload) ? [CHUNKING_HAS_NO_EFFECT] : []), ...unknownFields(upload, schema)];
       const { path, name } = file;
       const job = service.submit({ model, client, options, audio: { kind: "file", path, name, temporary: true } });
       upload.take(file);
-      if (form.stream === true) return await streamTranscript(reply, job);
+      if (form.stream === true) return await streamTranscript(reply, job, ignored);
       const transcript = await resultFor(reply, job);
       const format = form.response_format;
-      return await reply.type(CONTENT_TYPES[format]).send(answerOf(transcript, format, task, form));
+      const warnings = [...ignored, ...transcript.warnings];
+      sendWarnings(reply, warnings);
+      const answer = answerOf(transcript, format, task, form);
+      const isObject = typeof answer === "object" && warnings.length > 0;
+      return await reply.type(CONTENT_TYPES[format]).send(isObject ? { ...answer, warnings } : answer);
     } finally {
       await upload.dispose();
     }
@@ -89,6 +100,11 @@ export function openai(app: FastifyInstance, context: ServerContext): void {
       return { ...modelObject(findModel(service, id), started), id };
     },
   );
+}
+
+/** Clients send an object as fields of its own: `chunking_strategy[type]`. "auto" leaves it to the server. */
+function asksForChunking({ fields }: UploadedForm): boolean {
+  return [...fields].some(([name, values]) => name.startsWith("chunking_strategy") && values.at(-1) !== "auto");
 }
 
 /** @throws {RequestError} 404 if it is not served */

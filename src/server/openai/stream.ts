@@ -1,12 +1,19 @@
 /** `stream=true`: a delta for each segment, then the whole text (facts ecosystem 5.1). A client that leaves cancels the job. */
 import type { FastifyReply } from "fastify";
+import type { Transcript } from "../../transcription/index.ts";
 import { errorAnswer, errorBody } from "../errors.ts";
 import { sendEvents } from "../event-stream.ts";
+import { sendWarnings } from "../no-effect.ts";
 import type { Job } from "../service.ts";
 import { usageOf } from "./responses.ts";
 
-/** Answers with the job's text as it comes. Joined deltas are the text of the last event. */
-export function streamTranscript(reply: FastifyReply, job: Job): FastifyReply {
+/**
+ * Answers with the job's text as it comes. Joined deltas are the text of the last event.
+ *
+ * @param ignored warnings of what was asked for and has no effect
+ */
+export function streamTranscript(reply: FastifyReply, job: Job, ignored: readonly string[]): FastifyReply {
+  sendWarnings(reply, ignored);
   return sendEvents(reply, (sink) => {
     const send = (body: { readonly type: string }): void => sink.send({ event: body.type, data: JSON.stringify(body) });
     const end = (): void => {
@@ -26,7 +33,12 @@ export function streamTranscript(reply: FastifyReply, job: Job): FastifyReply {
           return send({ type: "transcript.text.delta", delta } as { type: string });
         }
         case "done":
-          send({ type: "transcript.text.done", text: sent, usage: usageOf(event.transcript) } as { type: string });
+          send({
+            type: "transcript.text.done",
+            text: sent,
+            usage: usageOf(event.transcript),
+            ...warningsOf(event.transcript, ignored),
+          } as { type: string });
           return end();
         case "failed":
           send({ type: "error", ...errorBody(errorAnswer(event.error)) });
@@ -44,4 +56,9 @@ export function streamTranscript(reply: FastifyReply, job: Job): FastifyReply {
       job.cancel();
     };
   });
+}
+
+function warningsOf(transcript: Transcript, ignored: readonly string[]): object {
+  const warnings = [...ignored, ...transcript.warnings];
+  return warnings.length > 0 ? { warnings } : {};
 }

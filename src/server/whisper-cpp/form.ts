@@ -4,14 +4,18 @@ import { languageCode } from "../../tokenizer/index.ts";
 import { booleanField, fileField, formSchema, numberField } from "../forms.ts";
 import type { JobOptions } from "../service.ts";
 
-/** Beams and samples above this fill the memory, and gain nothing. */
+/** Beams and samples above this fill the memory, and gain nothing (whisper.cpp itself refuses more than 8). */
 const MAX_ROWS = 16;
+/** whisper.cpp's thresholds where a request says nothing. */
+const ENTROPY_THRESHOLD = 2.4;
 
 const flag = (): z.ZodDefault<z.ZodType<boolean, string>> => booleanField().default(false);
-const count = (): z.ZodOptional<z.ZodType<number, string>> =>
-  numberField({ min: -1, max: 1e9, whole: true }).optional();
+const count = (min: number, max: number): z.ZodOptional<z.ZodType<number, string>> =>
+  numberField({ min, max, whole: true }).optional();
+const milliseconds = (): z.ZodOptional<z.ZodType<number, string>> => count(0, 1e9);
+const rows = (): z.ZodOptional<z.ZodType<number, string>> => count(-1, MAX_ROWS);
 const threshold = (): z.ZodOptional<z.ZodType<number, string>> => numberField({ min: -1000, max: 1000 }).optional();
-const ignored = "accepted, without effect";
+const ignored = "without effect, which the answer says";
 
 export const INFERENCE_FORM = formSchema(
   z.object({
@@ -24,32 +28,82 @@ export const INFERENCE_FORM = formSchema(
     carry_initial_prompt: flag(),
     temperature: numberField({ min: 0, max: 1 }).default(0),
     temperature_inc: numberField({ min: 0, max: 1 }).default(0.2).describe("step of the ladder; 0: one attempt"),
-    offset_t: count().describe("milliseconds that are left out at the start"),
-    duration: count().describe("milliseconds that are read; 0: all"),
-    max_context: count().describe("0: windows know nothing of the text before them"),
+    offset_t: milliseconds().describe("milliseconds that are left out at the start"),
+    duration: milliseconds().describe("milliseconds that are read; 0: all"),
+    max_context: count(-1, 1e6).describe(
+      "0: windows know nothing of the text before them; any other number: all that fits",
+    ),
     max_len: numberField({ min: 0, max: 10_000, whole: true }).default(0).describe("letters of a cue of srt and vtt"),
-    best_of: count(),
-    beam_size: count(),
-    entropy_thold: threshold().describe("text that compresses better than this is decoded again"),
-    logprob_thold: threshold(),
-    no_speech_thold: threshold(),
+    best_of: rows().describe("samples at temperatures above 0"),
+    beam_size: rows().describe("beams at temperature 0; -1, 0 or 1: greedy"),
+    entropy_thold: threshold().describe(
+      `text whose last 32 tokens have a lower entropy is decoded again; default ${ENTROPY_THRESHOLD}`,
+    ),
+    logprob_thold: threshold().describe("text whose mean log-probability is lower is decoded again; default -1"),
+    no_speech_thold: threshold().describe("above it unsure text is silence; default 0.6"),
     no_timestamps: flag(),
     token_timestamps: flag().describe("gives words with times"),
     no_language_probabilities: flag(),
-    split_on_word: booleanField().optional().describe(ignored),
+    suppress_nst: booleanField()
+      .optional()
+      .describe("whether symbols that are no speech are never written; default: as the checkpoint says"),
+    suppress_non_speech: booleanField().optional().describe("the same"),
+    split_on_word: booleanField().optional().describe("false has no effect: cues are cut between words"),
     word_thold: threshold().describe(ignored),
-    audio_ctx: count().describe(ignored),
-    offset_n: count().describe(ignored),
+    audio_ctx: count(0, 1500).describe(`above 0 ${ignored}`),
+    offset_n: count(0, 1e9).describe(ignored),
     debug_mode: booleanField().optional().describe(ignored),
     diarize: booleanField().optional().describe(ignored),
     tinydiarize: booleanField().optional().describe(ignored),
-    suppress_non_speech: booleanField().optional().describe(ignored),
-    suppress_nst: booleanField().optional().describe(ignored),
     vad: booleanField().optional().describe(ignored),
+    vad_threshold: threshold().describe(ignored),
+    vad_min_speech_duration_ms: milliseconds().describe(ignored),
+    vad_min_silence_duration_ms: milliseconds().describe(ignored),
+    vad_max_speech_duration_s: numberField({ min: 0 }).optional().describe(ignored),
+    vad_speech_pad_ms: milliseconds().describe(ignored),
+    vad_samples_overlap: numberField({ min: 0, max: 30 }).optional().describe(ignored),
   }),
 );
 
 export type InferenceForm = z.output<typeof INFERENCE_FORM>;
+
+/** A warning for each field that asks for what this server does not do. */
+export function withoutEffect(form: InferenceForm): string[] {
+  const warnings: string[] = [];
+  const warn = (name: keyof InferenceForm, isAsked: boolean, reason: string): void => {
+    if (isAsked) warnings.push(`"${name}" has no effect: ${reason}`);
+  };
+  warn(
+    "max_context",
+    form.max_context !== undefined && form.max_context > 0,
+    "windows know all that fits, or nothing with 0",
+  );
+  warn("split_on_word", form.split_on_word === false && form.max_len > 0, "cues are cut between words alone");
+  warn("word_thold", form.word_thold !== undefined, "times of words come from attention, not from probabilities");
+  warn("audio_ctx", (form.audio_ctx ?? 0) > 0, "the model always hears its whole window");
+  warn("offset_n", (form.offset_n ?? 0) > 0, "segments are counted from 0");
+  warn("debug_mode", form.debug_mode === true, "there is none");
+  warn("diarize", form.diarize === true, "speakers are not told apart");
+  warn("tinydiarize", form.tinydiarize === true, "speakers are not told apart");
+  warn("vad", form.vad === true, "all of the recording is heard, silence too");
+  for (const name of VAD_FIELDS) warn(name, form[name] !== undefined, "there is no detection of voices here");
+  warn("carry_initial_prompt", form.carry_initial_prompt && form.prompt === undefined, "there is no prompt");
+  warn("no_timestamps", form.no_timestamps && needsWords(form), "token_timestamps and max_len need times");
+  return warnings;
+}
+
+const VAD_FIELDS = [
+  "vad_threshold",
+  "vad_min_speech_duration_ms",
+  "vad_min_silence_duration_ms",
+  "vad_max_speech_duration_s",
+  "vad_speech_pad_ms",
+  "vad_samples_overlap",
+] as const;
+
+function needsWords({ token_timestamps, max_len }: InferenceForm): boolean {
+  return token_timestamps || max_len > 0;
+}
 
 /**
  * What a form asks of the pipeline: openai/whisper's algorithm, which whisper.cpp's is.
@@ -57,28 +111,31 @@ export type InferenceForm = z.output<typeof INFERENCE_FORM>;
  * @throws {OptionError} for a language that does not exist
  */
 export function inferenceOptions(form: InferenceForm): JobOptions {
-  const rows = (value: number | undefined): number | undefined =>
-    value === undefined || value < 1 ? undefined : Math.min(value, MAX_ROWS);
-  const [beamSize, bestOf] = [rows(form.beam_size), rows(form.best_of)];
+  const { beam_size: beamSize = 0, best_of: bestOf = 0 } = form;
+  const suppresses = form.suppress_nst ?? form.suppress_non_speech;
   const detects = form.detect_language || form.language === "auto";
   const start = (form.offset_t ?? 0) / 1000;
   const length = (form.duration ?? 0) / 1000;
-  const needsWords = form.token_timestamps || form.max_len > 0;
+  // Cues have times in any case.
+  const isTimed = form.response_format === "srt" || form.response_format === "vtt";
   return {
     algorithm: "sequential",
     task: form.translate ? "translate" : "transcribe",
     temperature: ladder(form.temperature, form.temperature_inc),
     ...(!detects && { language: languageCode(form.language) }),
     ...(form.prompt !== undefined && { initialPrompt: form.prompt }),
-    ...(form.carry_initial_prompt && { carryInitialPrompt: true }),
+    ...(form.carry_initial_prompt && form.prompt !== undefined && { carryInitialPrompt: true }),
     ...(form.max_context === 0 && { conditionOnPreviousText: false }),
-    ...(beamSize !== undefined && beamSize > 1 && { beamSize }),
-    ...(bestOf !== undefined && { bestOf }),
-    ...(form.entropy_thold !== undefined && { compressionRatioThreshold: form.entropy_thold }),
+    ...(beamSize > 1 && { beamSize }),
+    ...(bestOf > 0 && { bestOf }),
+    ...(suppresses !== undefined && { suppressTokens: suppresses ? "-1" : "" }),
+    // whisper.cpp looks at entropy in place of compression.
+    compressionRatioThreshold: null,
+    entropyThreshold: form.entropy_thold ?? ENTROPY_THRESHOLD,
     ...(form.logprob_thold !== undefined && { logprobThreshold: form.logprob_thold }),
     ...(form.no_speech_thold !== undefined && { noSpeechThreshold: form.no_speech_thold }),
     ...((start > 0 || length > 0) && { clipTimestamps: length > 0 ? [start, start + length] : [start] }),
-    ...(needsWords ? { wordTimestamps: true } : form.no_timestamps && { withoutTimestamps: true }),
+    ...(needsWords(form) ? { wordTimestamps: true } : form.no_timestamps && !isTimed && { withoutTimestamps: true }),
   };
 }
 

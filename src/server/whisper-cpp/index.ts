@@ -2,6 +2,8 @@
  * whisper.cpp's server (facts ecosystem 1.4): `POST /inference` with its fields, and `POST /load`. Errors have the bodies that its
  * code means to send. `GET /health` is the server's own, which answers alike.
  *
+ * Fields that have no effect here are named in the answer: `warnings` of the JSON formats, the header `warning` of all.
+ *
  * Different on purpose: the language is detected unless it is given (whisper.cpp takes "en"), requests run side by side, and
  * text is sent as plain text, not as HTML.
  */
@@ -10,18 +12,20 @@ import { z } from "zod";
 import { toSrt, toVtt } from "../../outputs/index.ts";
 import { languageName } from "../../tokenizer/index.ts";
 import type { Transcript } from "../../transcription/index.ts";
-import { clientOf } from "../auth.ts";
+import { clientOf, ownerOf } from "../auth.ts";
 import { resultFor } from "../connection.ts";
 import { errorAnswer } from "../errors.ts";
 import { fileField, formSchema, readForm } from "../forms.ts";
 import type { ServerContext } from "../service.ts";
-import { INFERENCE_FORM, inferenceOptions, type InferenceForm } from "./form.ts";
+import { sendWarnings, unknownFields } from "../no-effect.ts";
+import { INFERENCE_FORM, inferenceOptions, withoutEffect, type InferenceForm } from "./form.ts";
 
 const LOAD_FORM = formSchema(z.object({ model: z.string().max(1000).optional(), file: fileField().optional() }));
 
 /** Adds the routes. */
 export function whisperCpp(app: FastifyInstance, { service, uploads }: ServerContext): void {
-  let loaded: string | undefined;
+  /** The model that each API key has chosen; of a server without keys, that all have. */
+  const loaded = new Map<string, string>();
 
   app.setErrorHandler((error, request, reply) => {
     const answer = errorAnswer(error);
@@ -49,13 +53,16 @@ export function whisperCpp(app: FastifyInstance, { service, uploads }: ServerCon
         const file = upload.files.find(({ field }) => field === "file");
         if (file === undefined) return await reply.status(400).send({ error: "no 'file' field in the request" });
         const form = readForm(upload, INFERENCE_FORM);
+        const ignored = [...withoutEffect(form), ...unknownFields(upload, INFERENCE_FORM)];
         const options = inferenceOptions(form);
         const { path, name } = file;
         const audio = { kind: "file", path, name, temporary: true } as const;
-        const job = service.submit({ model: loaded, client, options, audio });
+        const job = service.submit({ model: loaded.get(ownerOf(request)), client, options, audio });
         upload.take(file);
         const transcript = await resultFor(reply, job);
-        const { type, body } = inferenceAnswer(transcript, form);
+        const warnings = [...ignored, ...transcript.warnings];
+        sendWarnings(reply, warnings);
+        const { type, body } = inferenceAnswer(transcript, form, warnings);
         return await reply.type(type).send(body);
       } finally {
         await upload.dispose();
@@ -80,7 +87,7 @@ export function whisperCpp(app: FastifyInstance, { service, uploads }: ServerCon
       if (model === undefined) return reply.status(400).send({ error: "no 'model' field in the request" });
       // Paths of the server are nothing that a client may name.
       if (!service.models.some(({ id }) => id === model)) return reply.status(400).send({ error: "model not found!" });
-      loaded = model;
+      loaded.set(ownerOf(request), model);
       return reply.type("text/plain; charset=utf-8").send("Load was successful!");
     },
   );
@@ -91,11 +98,16 @@ function lines({ segments }: Transcript): string {
   return segments.map(({ text }) => `${text}\n`).join("");
 }
 
-function inferenceAnswer(transcript: Transcript, form: InferenceForm): { type: string; body: string | object } {
+function inferenceAnswer(
+  transcript: Transcript,
+  form: InferenceForm,
+  warnings: readonly string[],
+): { type: string; body: string | object } {
+  const warned = warnings.length > 0 && { warnings };
   const cues = form.max_len > 0 ? { maxLineWidth: form.max_len, maxLineCount: 1 } : {};
   switch (form.response_format) {
     case "json":
-      return { type: "application/json; charset=utf-8", body: { text: lines(transcript) } };
+      return { type: "application/json; charset=utf-8", body: { text: lines(transcript), ...warned } };
     case "text":
       return { type: "text/plain; charset=utf-8", body: lines(transcript) };
     case "srt":
@@ -103,7 +115,7 @@ function inferenceAnswer(transcript: Transcript, form: InferenceForm): { type: s
     case "vtt":
       return { type: "text/vtt; charset=utf-8", body: toVtt(transcript, cues) };
     case "verbose_json":
-      return { type: "application/json; charset=utf-8", body: verbose(transcript, form) };
+      return { type: "application/json; charset=utf-8", body: { ...verbose(transcript, form), ...warned } };
   }
 }
 
