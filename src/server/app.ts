@@ -53,7 +53,8 @@ const CONTENT_SECURITY_POLICY = {
     "script-src": ["'self'", "'wasm-unsafe-eval'"],
     "style-src": ["'self'", "'unsafe-inline'"],
     "img-src": ["'self'", "data:", "blob:"],
-    "media-src": ["'self'", "blob:"],
+    // Recordings that were given as links are played from where they are.
+    "media-src": ["'self'", "blob:", "https:", "http:"],
     "connect-src": ["'self'", "blob:", "ws:", "wss:"],
     "worker-src": ["'self'", "blob:"],
     "object-src": ["'none'"],

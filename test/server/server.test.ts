@@ -213,6 +213,8 @@ describe("headers, pages and documents", () => {
       ]);
       expect(missing.headers.get("x-content-type-options")).toBe("nosniff");
       expect(missing.headers.get("content-security-policy")).toContain("default-src 'self'");
+      // The page plays links from where they are, over https or, in a private network, without.
+      expect(missing.headers.get("content-security-policy")).toMatch(/media-src [^;]*blob: https: http:/);
       expect(missing.headers.get("access-control-allow-origin")).toBeNull();
       const figures = await (await fetch(`${server.url}/metrics`)).text();
       for (const name of [

@@ -57,7 +57,11 @@ export interface OpenPage {
 }
 
 /** Opens the page in a browser profile of its own. */
-export async function openPage(browser: Browser, url: string, options: { width?: number } = {}): Promise<OpenPage> {
+export async function openPage(
+  browser: Browser,
+  url: string,
+  options: { width?: number; isClockStopped?: boolean } = {},
+): Promise<OpenPage> {
   const context = await browser.newContext({
     viewport: { width: options.width ?? 1280, height: 800 },
     permissions: ["microphone", "clipboard-read", "clipboard-write"],
@@ -65,6 +69,10 @@ export async function openPage(browser: Browser, url: string, options: { width?:
     acceptDownloads: true,
   });
   const page = await context.newPage();
+  if (options.isClockStopped === true) {
+    await page.clock.install({ time: 0 });
+    await page.clock.pauseAt(1000);
+  }
   const complaints: string[] = [];
   page.on("console", (message) => {
     if (message.type() === "error" || message.type() === "warning") complaints.push(message.text());
@@ -78,7 +86,7 @@ export async function openPage(browser: Browser, url: string, options: { width?:
 /** Chooses a file and starts. */
 export async function transcribe(page: Page, path: string): Promise<void> {
   await page.getByLabel("Choose a recording", { exact: true }).setInputFiles(path);
-  await page.getByRole("region", { name: "Recording" }).getByRole("button", { name: "Transcribe" }).click();
+  await page.getByRole("region", { name: "Recording" }).getByRole("button", { name: "Start", exact: true }).click();
 }
 
 /** Opens the menu of formats, takes one, and gives the name and the text of the file. */
@@ -105,8 +113,55 @@ export async function shownText(page: Page): Promise<string> {
 /** Where the player is, in seconds, and whether it plays. */
 export function playing(page: Page): Promise<{ time: number; isPaused: boolean }> {
   return page
-    .locator("audio")
-    .evaluate((audio: HTMLAudioElement) => ({ time: audio.currentTime, isPaused: audio.paused }));
+    .locator("audio, video")
+    .evaluate((media: HTMLMediaElement) => ({ time: media.currentTime, isPaused: media.paused }));
+}
+
+/** A short film with a picture and sound, as an mp4, which the browser makes itself. */
+export async function film(page: Page): Promise<Buffer> {
+  const base64 = await page.evaluate(async () => {
+    const canvas = document.createElement("canvas");
+    canvas.width = 320;
+    canvas.height = 180;
+    const paper = canvas.getContext("2d")!;
+    const context = new AudioContext();
+    const sound = context.createMediaStreamDestination();
+    const tone = context.createOscillator();
+    tone.connect(sound);
+    tone.start();
+    const stream = new MediaStream([...canvas.captureStream(30).getTracks(), ...sound.stream.getTracks()]);
+    const record = async (): Promise<Blob> => {
+      const recorder = new MediaRecorder(stream, { mimeType: "video/mp4;codecs=vp9,opus" });
+      const pieces: Blob[] = [];
+      recorder.ondataavailable = ({ data }) => pieces.push(data);
+      recorder.start();
+      for (let i = 0; i < 40; i++) {
+        paper.fillStyle = `hsl(${i * 9} 60% 50%)`;
+        paper.fillRect(0, 0, 320, 180);
+        await new Promise(requestAnimationFrame);
+      }
+      await new Promise((resolve) => {
+        recorder.onstop = resolve;
+        recorder.stop();
+      });
+      return new Blob(pieces, { type: "video/mp4" });
+    };
+    const hasPicture = async (file: Blob): Promise<boolean> => {
+      const video = document.createElement("video");
+      const read = new Promise((resolve) => (video.onloadeddata = video.onerror = resolve));
+      video.src = URL.createObjectURL(file);
+      await read;
+      URL.revokeObjectURL(video.src);
+      return video.videoWidth > 0;
+    };
+    // On a busy machine the sound may be over before the first picture is encoded.
+    let file = await record();
+    while (!(await hasPicture(file))) file = await record();
+    await context.close();
+    const bytes = new Uint8Array(await file.arrayBuffer());
+    return btoa([...bytes].map((byte) => String.fromCharCode(byte)).join(""));
+  });
+  return Buffer.from(base64, "base64");
 }
 
 /** Nothing on the page is wider than the window. */
@@ -123,9 +178,9 @@ export const until = <T>(read: () => T) => expect.poll(read, { timeout: 60_000 }
 
 /** Has the page write down where its player is taken to, and gives a way to read that: seconds. */
 export async function watchSeeks(page: Page): Promise<() => Promise<number[]>> {
-  const seeks = await page.locator("audio").evaluateHandle((audio: HTMLAudioElement) => {
+  const seeks = await page.locator("audio, video").evaluateHandle((media: HTMLMediaElement) => {
     const seen: number[] = [];
-    audio.addEventListener("seeking", () => seen.push(audio.currentTime));
+    media.addEventListener("seeking", () => seen.push(media.currentTime));
     return seen;
   });
   return () => seeks.jsonValue();

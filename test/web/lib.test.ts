@@ -111,8 +111,8 @@ describe("parseEventStream()", () => {
   it("reads names, data of several lines, comments and unfinished events", async () => {
     const text = ': hello\r\nevent: done\r\ndata: {"a":1}\r\n\r\nid: 4\ndata:x\ndata: y\n\ndata: never ended';
     expect(await read([new TextEncoder().encode(text)])).toEqual([
-      { event: "done", data: '{"a":1}' },
-      { event: "message", data: "x\ny" },
+      { event: "done", data: '{"a":1}', id: "" },
+      { event: "message", data: "x\ny", id: "4" },
     ]);
   });
 
@@ -124,7 +124,7 @@ describe("parseEventStream()", () => {
         fc.constantFrom("\n", "\r\n", "\r"),
         fc.infiniteStream(fc.nat(7)),
         async (sent, end, cuts) => {
-          const events = sent.map(({ event, data }) => ({ event, data: data.replace(/[\r\n]/g, "") }));
+          const events = sent.map(({ event, data }) => ({ event, data: data.replace(/[\r\n]/g, ""), id: "" }));
           const text = events.map(({ event, data }) => `event: ${event}${end}data: ${data}${end}${end}`).join("");
           const all = new TextEncoder().encode(text);
           const pieces: Uint8Array[] = [];

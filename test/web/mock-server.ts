@@ -15,7 +15,7 @@ import { WebSocketServer } from "ws";
 
 /** What the page must live with: nothing inline, nothing from elsewhere. */
 export const POLICY =
-  "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; media-src 'self' blob:; worker-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+  "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; media-src 'self' blob: https: http:; worker-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 const TYPES: Record<string, string> = {
   ".html": "text/html; charset=utf-8",
@@ -38,8 +38,18 @@ export interface MockServer {
   apiKey: string | null;
   /** Forms that were posted, without their files. */
   readonly forms: Record<string, string>[];
+  /** Ids of jobs, in the order of the forms. */
+  readonly ids: string[];
   /** Ids of jobs that were deleted. */
   readonly deleted: string[];
+  /** Every request to the API since it was emptied: method and path. */
+  readonly requests: string[];
+  /** While set, the API answers nothing else: with a status and perhaps Retry-After, or by hanging up. */
+  outage: "hang up" | { readonly status: number; readonly retryAfter?: number } | null;
+  /** Uploads are read when it resolves. */
+  reading: Promise<void>;
+  /** Cuts all connections, as the end of a server does. */
+  cut(): void;
   /** Loses all jobs, as a server that was started anew. */
   forget(): void;
   close(): Promise<void>;
@@ -81,6 +91,19 @@ export const twoSentences: Script = (send, form) => {
   }
   send({ type: "done", transcript: transcript(segments, 4.9), seconds: 0.5 });
 };
+
+/** How far a job is that has told these events. */
+function view(events: readonly Json[]): Json {
+  const last = (type: string): Json | undefined => events.findLast((event) => event["type"] === type);
+  const end = events.find(({ type }) => ["done", "failed", "cancelled"].includes(type as string));
+  const { seconds = null, duration = null } = last("progress") ?? {};
+  return {
+    status: end?.["type"] ?? (last("started") === undefined ? "queued" : "running"),
+    position: last("queued")?.["position"] ?? null,
+    progress: { seconds, duration },
+    error: end?.["error"] ?? null,
+  };
+}
 
 function fields(body: Buffer, type: string): Record<string, string> {
   const boundary = /boundary=(.+)$/.exec(type)?.[1] ?? "";
@@ -129,15 +152,27 @@ export async function startMockServer({
     const { pathname } = new URL(request.url ?? "/", "http://host");
     const [, id, action] = /^\/jobs\/([^/]+)(?:\/(\w+))?$/.exec(pathname) ?? [];
     const isApi = pathname.startsWith("/v1/") || pathname.startsWith("/jobs");
-    if (isApi && mock.apiKey !== null && request.headers.authorization !== `Bearer ${mock.apiKey}`) {
+    if (isApi) mock.requests.push(`${request.method} ${pathname}`);
+    const { outage } = mock;
+    if (isApi && outage === "hang up") request.socket.destroy();
+    else if (isApi && outage !== null) {
+      const { status, retryAfter } = outage as Exclude<MockServer["outage"], string | null>;
+      request.resume();
+      const headers: Record<string, string> = retryAfter === undefined ? {} : { "retry-after": String(retryAfter) };
+      json(response, status, { error: { message: "The models are being loaded", code: "loading" } }, headers);
+    } else if (isApi && mock.apiKey !== null && request.headers.authorization !== `Bearer ${mock.apiKey}`) {
       json(response, 401, { error: { message: "The API key is missing or wrong", code: "invalid_api_key" } });
     } else if (pathname === "/v1/models") {
       json(response, 200, { object: "list", data: [{ id: "nano" }, { id: "base.en", is_multilingual: false }] });
     } else if (pathname === "/jobs" && request.method === "POST") {
-      const form = fields(await bodyOf(request), request.headers["content-type"] ?? "");
+      await mock.reading;
+      const body = await bodyOf(request).catch(() => null);
+      if (body === null) return; // the page has left
+      const form = fields(body, request.headers["content-type"] ?? "");
       const job = { form, events: [] as Json[], listeners: new Set<ServerResponse>() };
       const name = `job-${++count}`;
       mock.forms.push(form);
+      mock.ids.push(name);
       jobs.set(name, job);
       json(response, 202, { id: name, status: "queued", position: 0 });
       const send = (event: Json): void => {
@@ -149,6 +184,10 @@ export async function startMockServer({
       mock.deleted.push(id);
       jobs.delete(id);
       response.writeHead(204).end();
+    } else if (id !== undefined && action === undefined) {
+      const job = jobs.get(id);
+      if (job === undefined) return json(response, 404, { error: { message: "No such job" } });
+      json(response, 200, view(job.events));
     } else if (id !== undefined && action === "events") {
       const job = jobs.get(id);
       if (job === undefined) return json(response, 404, { error: { message: "No such job" } });
@@ -226,7 +265,12 @@ export async function startMockServer({
     script: twoSentences,
     apiKey: null,
     forms: [],
+    ids: [],
     deleted: [],
+    requests: [],
+    outage: null,
+    reading: Promise.resolve(),
+    cut: () => http.closeAllConnections(),
     forget: () => jobs.clear(),
     close: () => {
       for (const socket of sockets.clients) socket.terminate();

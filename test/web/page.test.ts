@@ -3,8 +3,9 @@
  * server.test.ts drives it against the real one.
  */
 
-import { readdirSync, rmSync, statSync } from "node:fs";
+import { readdirSync, readFileSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import type { Browser } from "playwright-core";
 import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished } from "vitest";
 import { samplePath } from "../helpers/samples.ts";
@@ -13,6 +14,7 @@ import {
   CHROMIUM,
   download,
   expectNoOverflow,
+  film,
   launch,
   NO_CHROMIUM,
   openPage,
@@ -90,7 +92,7 @@ describe("the page", () => {
     await transcribe(page, SAMPLE);
     await page.getByText("In the queue, 2 before you").first().waitFor();
     start.open();
-    await page.getByText("Listening, 25 %").first().waitFor();
+    await page.getByText("Transcribing, 25 %").first().waitFor();
     await page.getByText("0:02 of 0:10").waitFor();
     await page.getByText("First things first.").waitFor();
     const bar = page.getByRole("progressbar");
@@ -110,11 +112,76 @@ describe("the page", () => {
     await page.getByText("Time every word").click();
     await page.reload();
     await page.getByLabel("Choose a recording", { exact: true }).setInputFiles(SAMPLE);
-    await page.getByRole("button", { name: "Translate", exact: true }).click();
+    await page.getByRole("button", { name: "Start", exact: true }).click();
     await page.getByRole("list", { name: "Transcript" }).waitFor();
     expect(server.forms).toEqual([
       { model: "nano", task: "translate", language: "de", word_timestamps: "false", file: "en-short.wav" },
     ]);
+  });
+
+  it("takes terms, accuracy and several languages, and remembers them", async () => {
+    const { page } = await open();
+    await page.getByText("More", { exact: true }).click();
+    await page.getByLabel("Accuracy").selectOption("Careful, slower");
+    await page.getByText("Several languages").click();
+    await transcribe(page, SAMPLE);
+    await page.getByRole("list", { name: "Transcript" }).waitFor();
+    await page.reload();
+    // What has an effect is in sight.
+    const terms = page.getByLabel("Names and terms to expect");
+    await terms.fill("  Clara, Nguyễn ");
+    await transcribe(page, SAMPLE);
+    await page.getByRole("list", { name: "Transcript" }).waitFor();
+    const both = { algorithm: "sequential", language_per_window: "true" };
+    expect(server.forms).toEqual([
+      expect.objectContaining(both),
+      expect.objectContaining({ ...both, prompt: Buffer.from("Clara, Nguyễn").toString("latin1") }),
+    ]);
+    expect(server.forms[0]).not.toHaveProperty("prompt");
+  });
+
+  it("asks for the careful mode where there are terms, which only that takes, and says so", async () => {
+    const { page } = await open();
+    await page.getByText("More", { exact: true }).click();
+    expect(await page.getByLabel("Accuracy").inputValue()).toBe("chunked");
+    await page.getByLabel("Names and terms to expect").fill("Clara");
+    expect(await page.getByLabel("Accuracy").inputValue()).toBe("sequential");
+    expect(await page.getByLabel("Accuracy").isDisabled()).toBe(true);
+    await page.getByLabel("Names and terms to expect").fill("");
+    await until(() => page.getByLabel("Accuracy").inputValue()).toBe("chunked");
+  });
+
+  it("does not ask for several languages where one was chosen, or where the model knows one", async () => {
+    const { page } = await open();
+    await page.getByText("More", { exact: true }).click();
+    await page.getByText("Several languages").click();
+    await page.getByLabel("Spoken language").selectOption("German");
+    expect(await page.getByLabel("Several languages").isDisabled()).toBe(true);
+    await transcribe(page, SAMPLE);
+    await page.getByRole("list", { name: "Transcript" }).waitFor();
+    expect(server.forms[0]).not.toHaveProperty("language_per_window");
+    await page.goto(server.url);
+    await page.reload();
+    await page.getByLabel("Spoken language").selectOption("Detect");
+    await page.getByLabel("Model").selectOption("base.en");
+    expect(await page.getByLabel("Several languages").count()).toBe(0);
+    await transcribe(page, SAMPLE);
+    await page.getByRole("list", { name: "Transcript" }).waitFor();
+    expect(server.forms[1]).not.toHaveProperty("language_per_window");
+  });
+
+  it("names all languages of a recording, those with the most speech first, in the history too", async () => {
+    const { page } = await open();
+    const heard = [
+      { ...sentence(0, 0, "Guten Tag."), language: "de" },
+      { ...sentence(1, 5, "Good morning to you."), language: "en" },
+      { ...sentence(2, 12, "Und jetzt weiter im Text."), language: "de" },
+    ];
+    server.script = (send) => send({ type: "done", transcript: transcript(heard, 15), seconds: 1 });
+    await transcribe(page, SAMPLE);
+    await page.getByText("German, English").waitFor();
+    await page.getByRole("link", { name: "History" }).click();
+    await page.getByText(/German, English/).waitFor();
   });
 
   it("offers no languages for a model that knows one", async () => {
@@ -126,15 +193,69 @@ describe("the page", () => {
     expect(server.forms[0]).toMatchObject({ model: "base.en", task: "transcribe" });
   });
 
-  it("sends a link, and plays nothing that it does not have", async () => {
+  it("shows the picture of a film, and plays it from a word", async () => {
+    const { page, complaints } = await open();
+    const file = { name: "talk.mp4", mimeType: "video/mp4", buffer: await film(page) };
+    await page.getByLabel("Choose a recording", { exact: true }).setInputFiles(file);
+    await page.getByRole("button", { name: "Start", exact: true }).click();
+    await page.getByRole("list", { name: "Transcript" }).waitFor();
+    await page.locator("video").waitFor();
+    const seeks = await watchSeeks(page);
+    await page.getByText("likes", { exact: true }).click();
+    await until(async () => (await seeks()).length).toBeGreaterThan(0);
+    await until(async () => (await playing(page)).time).toBeGreaterThan(0);
+    expect(await page.getByRole("group", { name: "Player" }).count()).toBe(1);
+    await expectNoOverflow(page);
+    expect(complaints).toEqual([]);
+  });
+
+  it("shows no picture where there is none, whatever the type of the file", async () => {
     const { page } = await open();
-    await page.getByLabel("Link to a recording").fill("https://example.org/talks/opening.mp3");
+    const file = { name: "talk.mp4", mimeType: "video/mp4", buffer: readFileSync(SAMPLE) };
+    await page.getByLabel("Choose a recording", { exact: true }).setInputFiles(file);
+    await page.getByRole("button", { name: "Start", exact: true }).click();
+    await page.getByRole("button", { name: "Play", exact: true }).click();
+    await until(async () => (await playing(page)).time).toBeGreaterThan(0);
+    expect(await page.locator("video").isVisible()).toBe(false);
+  });
+
+  it("says that the browser cannot play a recording", async () => {
+    const { page } = await open();
+    await transcribe(page, fileURLToPath(new URL("../fixtures/audio/tone.wma", import.meta.url)));
+    await page.getByText("The browser cannot play recordings of this kind").waitFor();
+    expect(await page.getByRole("group", { name: "Player" }).count()).toBe(0);
+  });
+
+  it.each([
+    { path: "talks/opening.wav", isFilm: false },
+    { path: "talks/opening.mp4?part=2", isFilm: true },
+    { path: "talks/opening", isFilm: true },
+  ])("sends the link .../$path, and plays it from there", async ({ path, isFilm }) => {
+    const { page, complaints } = await open();
+    const url = `https://media.example.org/${path}`;
+    const body = isFilm ? await film(page) : readFileSync(SAMPLE);
+    const contentType = isFilm ? "video/mp4" : "audio/wav";
+    await page.route(`${new URL(url).origin}/**`, (route) => route.fulfill({ body, contentType }));
+    await page.getByLabel("Link to a recording").fill(url);
     await page.getByLabel("Link to a recording").press("Enter");
     await page.getByRole("list", { name: "Transcript" }).waitFor();
-    expect(server.forms[0]).toMatchObject({ url: "https://example.org/talks/opening.mp3" });
-    expect(await page.getByLabel("Name").inputValue()).toBe("opening.mp3");
+    expect(server.forms[0]).toMatchObject({ url });
+    expect(await page.getByLabel("Name").inputValue()).toMatch(/opening/);
+    await page.getByRole("button", { name: "Play", exact: true }).click();
+    await until(async () => (await playing(page)).time).toBeGreaterThan(0);
+    if (isFilm) await page.locator("video").waitFor();
+    expect(complaints).toEqual([]);
+  });
+
+  it("says that the browser cannot play what is at a link, and links to it", async () => {
+    const { page } = await open();
+    const url = "https://video.example.org/watch?v=1";
+    await page.route(url, (route) => route.fulfill({ body: "<!doctype html>", contentType: "text/html" }));
+    await page.getByLabel("Link to a recording").fill(url);
+    await page.getByLabel("Link to a recording").press("Enter");
+    await page.getByText("The browser cannot play what is at this link").waitFor();
+    expect(await page.getByRole("link", { name: "Open the link" }).getAttribute("href")).toBe(url);
     expect(await page.getByRole("group", { name: "Player" }).count()).toBe(0);
-    await page.getByText("The recording stays at its link").waitFor();
   });
 
   it("says what the server says, with the remedy, and tries again", async () => {
@@ -166,7 +287,8 @@ describe("the page", () => {
     await transcribe(page, SAMPLE);
     await page.getByText("5 before you").first().waitFor();
     await page.getByRole("button", { name: "Cancel" }).click();
-    await page.getByRole("button", { name: "Choose a file" }).waitFor();
+    // It can be started again with other options.
+    await page.getByRole("button", { name: "Start", exact: true }).waitFor();
     await until(() => server.deleted).toHaveLength(1);
     expect(await page.getByRole("heading", { name: "Recent" }).count()).toBe(0);
   });
@@ -307,7 +429,7 @@ describe("the page", () => {
     await page.getByRole("button", { name: "Record", exact: true }).click();
     await page.getByText("0:01").waitFor();
     await page.getByRole("button", { name: "Stop", exact: true }).click();
-    await page.getByRole("region", { name: "Recording" }).getByRole("button", { name: "Transcribe" }).click();
+    await page.getByRole("region", { name: "Recording" }).getByRole("button", { name: "Start", exact: true }).click();
     await page.getByRole("list", { name: "Transcript" }).waitFor();
     expect(server.forms[0]["file"]).toMatch(/^Recording .*\.webm$/);
   });

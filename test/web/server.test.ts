@@ -1,5 +1,7 @@
 /** The page in a real Chromium, served by the real server with the bundled model: from a recording to files, end to end. */
 
+import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -8,6 +10,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished }
 import { resolveConfig } from "../../src/server/config.ts";
 import { type RunningServer, startServer } from "../../src/server/server.ts";
 import { referenceText, samplePath } from "../helpers/samples.ts";
+import { MODEL, ROOT } from "../server/start.ts";
 import {
   buildPage,
   CHROMIUM,
@@ -59,6 +62,28 @@ async function open(host = "127.0.0.1") {
   return opened;
 }
 
+/** A server of its own, as the command starts it, on a store. */
+async function serve(store: string, port: number): Promise<{ url: string; kill: () => Promise<unknown> }> {
+  const flags = { model: MODEL, port, store, static_dir: page, log_level: "silent" };
+  const args = Object.entries(flags).flatMap(([name, value]) => [`--${name}`, String(value)]);
+  const child = spawn(process.execPath, [join(ROOT, "dist/cli/main.js"), "serve", ...args], {
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+  const kill = (): Promise<unknown> => {
+    const ended = once(child, "exit");
+    return child.kill("SIGKILL") ? ended : Promise.resolve();
+  };
+  onTestFinished(async () => void (await kill()));
+  const url = await new Promise<string>((resolve, reject) => {
+    child.stdout.setEncoding("utf8").on("data", (text: string) => {
+      const found = /Listening on (\S+)/.exec(text)?.[1];
+      if (found !== undefined) resolve(found);
+    });
+    child.once("exit", (code) => reject(new Error(`The server ended with ${code}`)));
+  });
+  return { url, kill };
+}
+
 /** Words as a person compares them. */
 const plain = (text: string): string[] => text.toLowerCase().match(/\p{L}+/gu) ?? [];
 
@@ -102,7 +127,8 @@ describe("the page and the server", () => {
       const seen = ((window as unknown as { seen: number[] }).seen = []) as number[];
       new MutationObserver(() => {
         const value = document.querySelector("[role=progressbar]")?.getAttribute("aria-valuenow");
-        if (document.querySelector(".times") !== null && value) seen.push(Number(value));
+        const isHeard = /^\d+:\d\d of /.test(document.querySelector(".times")?.textContent ?? "");
+        if (isHeard && value) seen.push(Number(value));
       }).observe(document.body, { subtree: true, childList: true, attributes: true, characterData: true });
     });
     await transcribe(page, samplePath("en-long.flac"));
@@ -117,12 +143,30 @@ describe("the page and the server", () => {
     expect(heard.filter((word) => known.has(word)).length / said.length).toBeGreaterThan(0.8);
   });
 
+  it("go on with a job after the server was killed and started again", async (context) => {
+    if ((await import("libsql").catch(() => null)) === null) context.skip("libsql is not installed");
+    const own = mkdtempSync(join(tmpdir(), "sotto-restart-"));
+    onTestFinished(() => rmSync(own, { recursive: true, force: true }));
+    const first = await serve(own, 0);
+    const opened = await openPage(browser, first.url);
+    onTestFinished(() => opened.context.close());
+    const accepted = opened.page.waitForResponse((response) => response.status() === 202);
+    await transcribe(opened.page, samplePath("en-long.flac"));
+    await accepted;
+    await first.kill();
+    await opened.page.getByText("Reconnecting").first().waitFor();
+    await serve(own, Number(new URL(first.url).port));
+    await opened.page.getByRole("list", { name: "Transcript" }).waitFor();
+    const known = new Set(plain(referenceText("en-long.flac")));
+    expect(plain(await shownText(opened.page)).filter((word) => known.has(word)).length).toBeGreaterThan(20);
+  });
+
   it("transcribe what the microphone hears, and play it back", async () => {
     const { page, complaints } = await open();
     await page.getByRole("button", { name: "Record", exact: true }).click();
     await page.getByText("0:05").waitFor();
     await page.getByRole("button", { name: "Stop", exact: true }).click();
-    await page.getByRole("region", { name: "Recording" }).getByRole("button", { name: "Transcribe" }).click();
+    await page.getByRole("region", { name: "Recording" }).getByRole("button", { name: "Start", exact: true }).click();
     await page.getByRole("list", { name: "Transcript" }).waitFor();
     const known = new Set(plain(referenceText(SPOKEN)));
     const heard = plain(await shownText(page));
@@ -153,7 +197,7 @@ describe("the page and the server", () => {
     const { page } = await open();
     const file = { name: "notes.txt", mimeType: "text/plain", buffer: Buffer.from("no sound in here ".repeat(50)) };
     await page.getByLabel("Choose a recording", { exact: true }).setInputFiles(file);
-    await page.getByRole("region", { name: "Recording" }).getByRole("button", { name: "Transcribe" }).click();
+    await page.getByRole("region", { name: "Recording" }).getByRole("button", { name: "Start", exact: true }).click();
     await page.getByRole("alert").getByText("notes.txt").waitFor();
     expect(await page.getByRole("alert").innerText()).not.toMatch(/\.ts:|at \w+ \(/);
   });

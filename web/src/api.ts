@@ -5,10 +5,14 @@
 
 import type { Segment, Transcript } from "../../src/transcription/transcript.ts";
 import { parseEventStream } from "./lib/event-stream.ts";
+import { Line, type Passing, type Wait } from "./lib/line.ts";
+import { watchStream } from "./lib/watched-stream.ts";
 
 export type { Segment, Transcript, Word } from "../../src/transcription/transcript.ts";
 
 export type Task = "transcribe" | "translate";
+
+export type Algorithm = "chunked" | "sequential";
 
 export interface Model {
   readonly id: string;
@@ -22,6 +26,12 @@ export interface JobOptions {
   readonly language?: string | undefined;
   /** Whether every word gets its time. */
   readonly hasWordTimes: boolean;
+  /** `chunked` is faster; `sequential` is openai/whisper's own, which hears a window again where it doubts its text. */
+  readonly algorithm?: Algorithm | undefined;
+  /** Names and terms that the recording has; the algorithm is sequential then. */
+  readonly prompt?: string | undefined;
+  /** Whether each window's language is detected by itself. */
+  readonly languagePerWindow?: boolean | undefined;
 }
 
 export type JobSource =
@@ -38,17 +48,34 @@ export type JobEvent =
   | { readonly type: "failed"; readonly error: { readonly message: string } }
   | { readonly type: "cancelled" };
 
+/** Statuses of a server that is busy, starts or stops, and of a proxy that does not reach it. */
+const PASSING: ReadonlySet<number> = new Set([0, 429, 502, 503, 504]);
+/** Those of a server that has not taken the request: it can be sent again without being done twice. */
+const NOT_TAKEN: ReadonlySet<number> = new Set([429, 503]);
+
 /** What went wrong, in words for the person at the page, and what can be done about it. */
-export class ApiError extends Error {
+export class ApiError extends Error implements Passing {
   override readonly name = "ApiError";
   constructor(
     message: string,
     readonly hint: string | undefined,
     /** Of the answer; 0 where there was none. */
     readonly status: number,
+    readonly retryAfter?: number | undefined,
   ) {
     super(message);
   }
+}
+
+/** Told of each wait before the next try, and null once the server answers again. */
+export type OnWait = (wait: Wait<ApiError> | null) => void;
+
+function isPassing(error: unknown): error is ApiError {
+  return error instanceof ApiError && PASSING.has(error.status);
+}
+
+function isNotTaken(error: unknown): error is ApiError {
+  return error instanceof ApiError && NOT_TAKEN.has(error.status);
 }
 
 /** Splits a message of the server at the line that says what to do. */
@@ -81,6 +108,14 @@ const UNREACHABLE = new ApiError(
   0,
 );
 
+/** The header Retry-After, seconds or a date, in seconds from now. */
+function retrySeconds(header: string | null): number | undefined {
+  if (header === null || header.trim() === "") return undefined;
+  const seconds = Number(header);
+  const wait = Number.isFinite(seconds) ? seconds : (Date.parse(header) - Date.now()) / 1000;
+  return wait > 0 ? wait : undefined;
+}
+
 /** An answer that is not a success as an error in words. */
 function failure(status: number, body: string, retryAfter: string | null): ApiError {
   let said: { message: string; hint: string | undefined } | undefined;
@@ -91,9 +126,9 @@ function failure(status: number, body: string, retryAfter: string | null): ApiEr
   } catch {
     // Not the server's own words: a proxy's page, or nothing.
   }
-  const seconds = Number(retryAfter);
+  const seconds = retrySeconds(retryAfter);
   const later =
-    seconds > 0 ? `Try again in ${seconds === 1 ? "a second" : `${Math.ceil(seconds)} seconds`}.` : undefined;
+    seconds !== undefined ? `Try again in ${seconds <= 1 ? "a second" : `${Math.ceil(seconds)} seconds`}.` : undefined;
   switch (status) {
     case 401:
     case 403:
@@ -110,6 +145,7 @@ function failure(status: number, body: string, retryAfter: string | null): ApiEr
         said?.message ?? "The server is busy",
         later ?? said?.hint ?? "Wait a little, then try again.",
         status,
+        seconds,
       );
     default:
       return new ApiError(
@@ -128,29 +164,39 @@ async function request(path: string, init: RequestInit = {}): Promise<Response> 
     if (init.signal?.aborted === true) throw error;
     throw UNREACHABLE;
   }
-  if (!response.ok) throw failure(response.status, await response.text(), response.headers.get("retry-after"));
+  if (!response.ok)
+    throw failure(response.status, await response.text().catch(() => ""), response.headers.get("retry-after"));
   return response;
 }
 
-/** The models that the server has loaded; the first is its default. */
-export async function listModels(): Promise<Model[]> {
-  const { data } = (await (await request("v1/models")).json()) as {
+/** The models that the server has loaded; the first is its default. Waits for a server that does not answer yet. */
+export async function listModels(onWait: OnWait, signal: AbortSignal): Promise<Model[]> {
+  const line = new Line(isPassing, onWait, signal);
+  const response = await line.persist(() => request("v1/models", { signal }));
+  const { data } = (await response.json()) as {
     data: { id: string; is_multilingual?: boolean }[];
   };
   return data.map(({ id, is_multilingual }) => ({ id, isMultilingual: is_multilingual ?? !id.endsWith(".en") }));
 }
 
+/** Bytes of an upload: those that were sent, and all. */
+export interface Sent {
+  readonly loaded: number;
+  readonly total: number;
+}
+
 /**
- * Hands a recording or a link to the server.
+ * Hands a recording or a link to the server. Where the server is busy, or has only just been started, it is asked again
+ * until it takes the job.
  *
- * @param onSent told the share of the file that has been sent, 0 to 1
+ * @param onSent told how much has been sent
  * @returns the id of the job
  * @throws {ApiError}
  */
-export async function submitJob(
+export function submitJob(
   source: JobSource,
   options: JobOptions,
-  { onSent, signal }: { onSent?: (share: number) => void; signal?: AbortSignal } = {},
+  { onSent, onWait, signal }: { onSent: (sent: Sent) => void; onWait: OnWait; signal: AbortSignal },
 ): Promise<string> {
   const form = new FormData();
   // Fields before the file: the server reads the form as it arrives.
@@ -158,59 +204,89 @@ export async function submitJob(
   form.append("task", options.task);
   if (options.language !== undefined) form.append("language", options.language);
   form.append("word_timestamps", String(options.hasWordTimes));
+  if (options.algorithm === "sequential") form.append("algorithm", options.algorithm);
+  if (options.prompt !== undefined) form.append("prompt", options.prompt);
+  if (options.languagePerWindow === true) form.append("language_per_window", "true");
   if (source.kind === "url") form.append("url", source.url);
   else form.append("file", source.file, source.name);
-  // fetch() cannot say how much of a body has been sent.
-  const body = await new Promise<string>((resolve, reject) => {
+  return new Line(isNotTaken, onWait, signal).persist(async () => {
+    const body = await upload("jobs", form, onSent, signal);
+    return (JSON.parse(body) as { id: string }).id;
+  });
+}
+
+/** Posts a form, and says how much of it has been sent, which fetch() cannot. */
+function upload(path: string, form: FormData, onSent: (sent: Sent) => void, signal: AbortSignal): Promise<string> {
+  return new Promise<string>((resolve, reject) => {
+    signal.throwIfAborted();
     const xhr = new XMLHttpRequest();
-    xhr.open("POST", address("jobs"));
+    const abort = (): void => xhr.abort();
+    xhr.open("POST", address(path));
     for (const [name, value] of Object.entries(authorization())) xhr.setRequestHeader(name, value);
-    xhr.upload.onprogress = ({ loaded, total }) => onSent?.(total > 0 ? loaded / total : 0);
+    xhr.upload.onprogress = ({ loaded, total }) => onSent({ loaded, total });
     xhr.onload = () => {
       if (xhr.status >= 200 && xhr.status < 300) resolve(xhr.responseText);
       else reject(failure(xhr.status, xhr.responseText, xhr.getResponseHeader("retry-after")));
     };
     xhr.onerror = () => reject(UNREACHABLE);
     xhr.onabort = () => reject(new DOMException("Cancelled", "AbortError"));
-    signal?.addEventListener("abort", () => xhr.abort());
+    xhr.onloadend = () => signal.removeEventListener("abort", abort);
+    signal.addEventListener("abort", abort);
     xhr.send(form);
   });
-  return (JSON.parse(body) as { id: string }).id;
 }
 
-/** Times the page tries to get back to a job after the line dropped: about a minute, waits doubled. */
-const MAX_RECONNECTS = 6;
+/** Milliseconds without a byte after which a job's events are asked for again: the server sends one every 15 s. */
+const SILENCE_MS = 45_000;
 
 /**
- * Follows a job to its end, over dropped connections. The server tells each listener the past first, so after a drop
- * all events are seen again, from "queued" and "started" on.
+ * Follows a job to its end, over dropped connections and restarts of the server, for as long as that takes. After a drop
+ * only what is new is told, unless the server has begun the job anew: then everything is, from "started" on.
  *
- * @throws {ApiError} if the job is not known (any more), or the server cannot be reached
+ * @throws {ApiError} if the job is not known (any more), or the server refuses to tell
  */
-export async function followJob(id: string, onEvent: (event: JobEvent) => void, signal: AbortSignal): Promise<void> {
-  for (let drops = 0; ; drops++) {
+export async function followJob(
+  id: string,
+  onEvent: (event: JobEvent) => void,
+  { onWait, signal }: { onWait: OnWait; signal: AbortSignal },
+): Promise<void> {
+  const line = new Line(isPassing, onWait, signal);
+  let last = "";
+  for (;;) {
     try {
-      const response = await request(`jobs/${encodeURIComponent(id)}/events`, {
-        headers: { accept: "text/event-stream" },
+      const { body } = await request(`jobs/${encodeURIComponent(id)}/events`, {
+        headers: { accept: "text/event-stream", ...(last !== "" && { "last-event-id": last }) },
         signal,
       });
-      if (response.body !== null) {
-        for await (const { event, data } of parseEventStream(response.body)) {
-          drops = 0;
-          const parsed = readJobEvent(event, data);
-          if (parsed === undefined) continue;
-          onEvent(parsed);
-          if (parsed.type === "done" || parsed.type === "failed" || parsed.type === "cancelled") return;
-        }
+      if (body === null) throw UNREACHABLE;
+      line.up();
+      for await (const { event, data, id: number } of parseEventStream(watchStream(body, SILENCE_MS, UNREACHABLE))) {
+        line.alive();
+        last = number;
+        const parsed = readJobEvent(event, data);
+        if (parsed === undefined) continue;
+        onEvent(parsed);
+        if (parsed.type === "done" || parsed.type === "failed" || parsed.type === "cancelled") return;
       }
+      signal.throwIfAborted();
+      throw UNREACHABLE; // it ended before the job did
     } catch (error) {
-      if (signal.aborted) throw error;
-      if (error instanceof ApiError && error.status !== 0) throw error;
+      await line.down(error);
     }
-    if (drops >= MAX_RECONNECTS) throw UNREACHABLE;
-    await new Promise((resolve) => setTimeout(resolve, 1000 * 2 ** drops));
-    signal.throwIfAborted();
   }
+}
+
+/** A job that may be followed by nobody. */
+export interface JobView {
+  readonly status: "queued" | "running" | "done" | "failed" | "cancelled";
+  readonly position: number | null;
+  readonly progress: { readonly seconds: number | null; readonly duration: number | null };
+  readonly error: { readonly message: string } | null;
+}
+
+/** @throws {ApiError} 404 if the server does not know it (any more) */
+export async function readJob(id: string, signal: AbortSignal): Promise<JobView> {
+  return (await (await request(`jobs/${encodeURIComponent(id)}`, { signal })).json()) as JobView;
 }
 
 /** A segment as it comes over the wire (docs/schemas/job-events.json). */

@@ -4,21 +4,27 @@ import type { Segment, Transcript } from "./api.ts";
 import { editSegment } from "./lib/edit-words.ts";
 import type { Entry, StoredTranscript } from "./lib/history.ts";
 
+/** Names of files that never have a picture. */
+const AUDIO_NAME = /\.(mp3|wav|flac|ogg|oga|opus|m4a|aac)([?#]|$)/i;
+
 export class OpenDocument {
   entry = $state.raw() as Entry;
   segments = $state.raw<readonly Segment[]>([]);
   /** As the model wrote it; undefined while nothing was changed. */
   original = $state.raw<readonly Segment[] | undefined>();
   readonly audio: Blob | null;
-  /** Where the page's player finds the recording; null where there is none. */
+  /** Where the page's player finds the recording, kept here or at its link; null where there is none. */
   readonly audioUrl: string | null;
+  /** Whether it may have a picture; the player finds out. */
+  readonly mayBeVideo: boolean;
 
   constructor(entry: Entry, { segments, original }: StoredTranscript, audio: Blob | null) {
     this.entry = entry;
     this.segments = segments;
     this.original = original;
     this.audio = audio;
-    this.audioUrl = audio === null ? null : URL.createObjectURL(audio);
+    this.audioUrl = audio === null ? (entry.url ?? null) : URL.createObjectURL(audio);
+    this.mayBeVideo = audio === null ? !AUDIO_NAME.test(entry.url ?? "") : !audio.type.startsWith("audio/");
   }
 
   get hasWords(): boolean {
@@ -59,7 +65,7 @@ export class OpenDocument {
   }
 
   close(): void {
-    if (this.audioUrl !== null) URL.revokeObjectURL(this.audioUrl);
+    if (this.audio !== null && this.audioUrl !== null) URL.revokeObjectURL(this.audioUrl);
   }
 }
 

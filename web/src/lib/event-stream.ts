@@ -4,6 +4,8 @@ export interface ServerEvent {
   /** "message" where the server gave no name. */
   readonly event: string;
   readonly data: string;
+  /** Of the last event that had one; "" before. */
+  readonly id: string;
 }
 
 /** The most text that one event may hold, in UTF-16 units: a transcript of 2 h with words is some 4 MB. */
@@ -20,6 +22,7 @@ export async function* parseEventStream(stream: ReadableStream<Uint8Array>): Asy
   let rest = "";
   let event = "message";
   let data: string[] = [];
+  let id = "";
   try {
     for (;;) {
       const { done, value } = await reader.read();
@@ -32,7 +35,7 @@ export async function* parseEventStream(stream: ReadableStream<Uint8Array>): Asy
       if (rest.length > MAX_EVENT) throw new RangeError("Cannot read the events: one is too long");
       for (const line of lines) {
         if (line === "") {
-          if (data.length > 0) yield { event, data: data.join("\n") };
+          if (data.length > 0) yield { event, data: data.join("\n"), id };
           event = "message";
           data = [];
           continue;
@@ -40,6 +43,7 @@ export async function* parseEventStream(stream: ReadableStream<Uint8Array>): Asy
         const [, field, content] = /^([^:]*):? ?(.*)$/s.exec(line) ?? [];
         if (field === "data") data.push(content);
         else if (field === "event") event = content;
+        else if (field === "id") id = content;
       }
     }
   } finally {

@@ -4,7 +4,13 @@
  */
 
 import type { Segment } from "../../../src/transcription/transcript.ts";
-import type { Task } from "../api.ts";
+import type { JobOptions, Task } from "../api.ts";
+
+/** Why there is no text, and what can be done. */
+export interface Failure {
+  readonly message: string;
+  readonly hint?: string | undefined;
+}
 
 /** What a list shows of a transcript. */
 export interface Entry {
@@ -19,6 +25,8 @@ export interface Entry {
   /** Code. */
   readonly language: string;
   readonly languageProbability: number | null;
+  /** Codes of all that are spoken, those that are spoken most first; missing in entries of older pages. */
+  readonly languages?: readonly string[];
   /** Of the audio, in seconds. */
   readonly duration: number;
   /** The beginning of the text. */
@@ -26,6 +34,10 @@ export interface Entry {
   readonly warnings: readonly string[];
   /** Set while the server still works on it. */
   readonly jobId?: string;
+  /** Set where there is no text because something went wrong. */
+  readonly failure?: Failure;
+  /** What the server was asked for, so that it can be asked again. */
+  readonly options?: JobOptions;
   /** Of the recording that is kept; 0 for none. */
   readonly audioBytes: number;
 }
@@ -60,7 +72,13 @@ function result<T>(request: IDBRequest<T>): Promise<T> {
 }
 
 export class History {
-  private constructor(private readonly database: IDBDatabase) {}
+  /** Told when another tab has changed something. */
+  onChange: () => void = () => undefined;
+  private readonly channel = new BroadcastChannel("sotto.history");
+
+  private constructor(private readonly database: IDBDatabase) {
+    this.channel.onmessage = () => this.onChange();
+  }
 
   /** @throws if the browser stores nothing, as in some private windows */
   static async open(): Promise<History> {
@@ -78,6 +96,10 @@ export class History {
   async list(): Promise<Entry[]> {
     const entries = (await this.read("entries", (store) => store.getAll())) as Entry[];
     return entries.sort((a, b) => b.createdAt - a.createdAt);
+  }
+
+  async entry(id: string): Promise<Entry | undefined> {
+    return (await this.read("entries", (store) => store.get(id))) as Entry | undefined;
   }
 
   async transcript(id: string): Promise<StoredTranscript | undefined> {
@@ -144,7 +166,10 @@ export class History {
   private write(stores: readonly Store[], change: (store: (name: Store) => IDBObjectStore) => void): Promise<void> {
     const transaction = this.database.transaction([...stores], "readwrite");
     return new Promise((resolve, reject) => {
-      transaction.oncomplete = () => resolve();
+      transaction.oncomplete = () => {
+        this.channel.postMessage("changed");
+        resolve();
+      };
       transaction.onabort = () => reject(transaction.error ?? new Error("The browser's storage failed"));
       change((name) => transaction.objectStore(name));
     });
