@@ -28,8 +28,9 @@ const COST = {
   afterClause: 2,
   atPause: 2,
   withinClause: 8,
-  /** For each sentence that ends within a cue. */
+  /** For each sentence that ends within a cue, and more for one that is followed by a pause. */
   innerSentence: 1.5,
+  innerPause: 3,
   /** For each second that a cue is too short to be read. */
   shortSecond: 12,
   oneWord: 3,
@@ -183,7 +184,10 @@ function endCost(items: readonly Item[], i: number): number {
 
 function innerCost(items: readonly Item[], from: number, to: number): number {
   let cost = 0;
-  for (let i = from; i < to - 1; i++) if (SENTENCE_END.test(items[i].text)) cost += COST.innerSentence;
+  for (let i = from; i < to - 1; i++) {
+    if (SENTENCE_END.test(items[i].text))
+      cost += COST.innerSentence + (pauseAfter(items, i) >= PAUSE ? COST.innerPause : 0);
+  }
   const { start } = items[from].word;
   const next = to < items.length ? items[to].word.start : Infinity;
   const seconds = Math.max(items[to - 1].word.end - start, Math.min(LEAST_SECONDS, next - start));

@@ -53,6 +53,10 @@ export interface MockServer {
   /** Loses all jobs, as a server that was started anew. */
   forget(): void;
   close(): Promise<void>;
+  /** What the server offers. */
+  models: Json[];
+  /** Live captions hear speech and say nothing of it before the end. */
+  isSlow: boolean;
 }
 
 export function sentence(id: number, start: number, text: string, isTimed = true): Json {
@@ -122,6 +126,8 @@ async function bodyOf(request: IncomingMessage): Promise<Buffer> {
   return Buffer.concat(pieces);
 }
 
+export const MODELS: Json[] = [{ id: "nano" }, { id: "base.en", is_multilingual: false }];
+
 /** @param page folder of the built page */
 export async function startMockServer({
   page: folder,
@@ -163,7 +169,7 @@ export async function startMockServer({
     } else if (isApi && mock.apiKey !== null && request.headers.authorization !== `Bearer ${mock.apiKey}`) {
       json(response, 401, { error: { message: "The API key is missing or wrong", code: "invalid_api_key" } });
     } else if (pathname === "/v1/models") {
-      json(response, 200, { object: "list", data: [{ id: "nano" }, { id: "base.en", is_multilingual: false }] });
+      json(response, 200, { object: "list", data: mock.models });
     } else if (pathname === "/jobs" && request.method === "POST") {
       await mock.reading;
       const body = await bodyOf(request).catch(() => null);
@@ -238,7 +244,9 @@ export async function startMockServer({
     };
     socket.on("message", (data: Buffer, isBinary) => {
       if (isBinary) {
+        if (bytes === 0) send({ type: "speech_start", utterance: 0, time: 0, audio_start: 0 });
         bytes += data.length;
+        if (mock.isSlow) return;
         const heard = Math.min(WORDS.length, Math.floor(bytes / 16000));
         if (heard === said) return;
         said = heard;
@@ -264,6 +272,8 @@ export async function startMockServer({
     url: "",
     script: twoSentences,
     apiKey: null,
+    models: MODELS,
+    isSlow: false,
     forms: [],
     ids: [],
     deleted: [],

@@ -24,11 +24,17 @@ import {
   until,
   watchSeeks,
 } from "./browser.ts";
-import { type MockServer, sentence, startMockServer, transcript, twoSentences } from "./mock-server.ts";
+import { type MockServer, MODELS, sentence, startMockServer, transcript, twoSentences } from "./mock-server.ts";
+
+/** What checks pages for accessibility, as a script. */
+const AXE = readFileSync(fileURLToPath(import.meta.resolve("axe-core/axe.min.js")), "utf8");
+interface AxeResults {
+  readonly violations: readonly { readonly id: string; readonly nodes: readonly { readonly html: string }[] }[];
+}
 
 const SAMPLE = samplePath("en-short.wav");
 /** Scripts and styles, in bytes before compression: what a phone parses before anything can be done. */
-const MAX_PAGE = 200_000;
+const MAX_PAGE = 220_000;
 
 let browser: Browser;
 let server: MockServer;
@@ -48,7 +54,7 @@ afterAll(async () => {
 
 beforeEach((ctx) => {
   if (CHROMIUM === null) return ctx.skip(NO_CHROMIUM);
-  Object.assign(server, { script: twoSentences, apiKey: null });
+  Object.assign(server, { script: twoSentences, apiKey: null, models: MODELS, isSlow: false });
   server.forms.length = 0;
   server.deleted.length = 0;
 });
@@ -457,6 +463,187 @@ describe("the page", () => {
     await page.getByText("quiet", { exact: true }).click();
     await until(async () => (await seeks())[0]).toBeCloseTo(1.5);
     expect(complaints).toEqual([]);
+  });
+
+  it("divides subtitles for reading, as it is told to, and remembers it", async () => {
+    const { page } = await open();
+    const long =
+      "And so my fellow Americans, ask not what your country can do for you, ask what you can do for your country.";
+    server.script = (send, form) => {
+      const segments = [sentence(0, 0, long, form["word_timestamps"] === "true")];
+      send({ type: "done", transcript: transcript(segments, 11), seconds: 0.5 });
+    };
+    await transcribe(page, SAMPLE);
+    const lines = async (extension = "srt"): Promise<string[]> =>
+      (await download(page, extension)).text.split("\n").filter((line) => /[a-z]{2}/.test(line) && line !== "WEBVTT");
+    expect(await lines()).toEqual([
+      "And so my fellow Americans,",
+      "ask not what your country can do for you,",
+      "ask what you can do for your country.",
+    ]);
+    await page.getByRole("button", { name: "Download" }).click();
+    await page.getByLabel("Characters per line").selectOption("32");
+    await page.getByLabel("Lines").selectOption("1");
+    await page.getByLabel("Highlight each word").check();
+    await page.keyboard.press("Escape");
+    const marked = await lines("vtt");
+    expect(marked).toContain("<u>And</u> so my fellow Americans,");
+    expect(marked.every((line) => line.replace(/<.?u>/g, "").length <= 32)).toBe(true);
+    await page.reload();
+    await page.getByRole("button", { name: "en-short.wav" }).first().click();
+    await page.getByRole("button", { name: "Download" }).click();
+    expect(await page.getByLabel("Lines").inputValue()).toBe("1");
+    await page.getByLabel("Highlight each word").uncheck();
+    await page.getByLabel("Divide for easy reading").uncheck();
+    await page.keyboard.press("Escape");
+    expect(await lines()).toEqual([long]);
+  });
+
+  it("puts Stop where Record was, and asks before a recording is discarded", async () => {
+    const { page } = await open();
+    const record = page.getByRole("button", { name: "Record", exact: true });
+    const before = await record.boundingBox();
+    await record.click();
+    await page.getByText("0:01").waitFor();
+    // As wide as it was: somebody presses twice.
+    const [x, y] = [before!.x + before!.width / 2, before!.y + before!.height / 2];
+    const under = await page.evaluate(
+      ([left, top]) => document.elementFromPoint(left, top)?.textContent?.trim(),
+      [x, y],
+    );
+    expect(under).not.toBe("Discard");
+    await page.getByRole("button", { name: "Discard" }).click();
+    const question = page.getByRole("dialog", { name: "Discard this recording?" });
+    await question.getByRole("button", { name: "Keep recording" }).click();
+    await page.getByRole("button", { name: "Pause" }).click();
+    await page.getByRole("button", { name: "Resume" }).waitFor();
+    await page.getByRole("button", { name: "Discard" }).click();
+    await question.getByRole("button", { name: "Discard" }).click();
+    await record.waitFor();
+  });
+
+  it("asks before captions are discarded", async () => {
+    const { page } = await open();
+    await page.getByRole("link", { name: "Live" }).click();
+    await page.getByRole("button", { name: "Start" }).click();
+    await page.getByRole("log", { name: "Captions" }).getByText("it was a quiet").waitFor();
+    await page.getByRole("button", { name: "Stop", exact: true }).click();
+    await page.getByRole("button", { name: "Discard" }).click();
+    const question = page.getByRole("dialog", { name: "Discard these captions?" });
+    await question.getByRole("button", { name: "Keep them" }).click();
+    await page.getByText("it was a quiet").first().waitFor();
+    await page.getByRole("button", { name: "Discard" }).click();
+    await question.getByRole("button", { name: "Discard" }).click();
+    await page.getByText("Press Start and speak").waitFor();
+  });
+
+  it("edits from the keyboard: E goes into the text, Esc leaves it and keeps what was written", async () => {
+    const { page } = await open();
+    await transcribe(page, SAMPLE);
+    const focused = (): Promise<string | null> =>
+      page.evaluate(() => document.activeElement?.getAttribute("aria-label") ?? null);
+    await page.getByRole("button", { name: "Play from 0:02" }).focus();
+    await page.keyboard.press("e");
+    await until(focused).toBe("Text at 2 seconds");
+    await page.keyboard.press("End");
+    await page.keyboard.type(" Really.");
+    await page.keyboard.press("Escape");
+    await until(focused).toBe("Play from 0:02");
+    expect(await shownText(page)).toContain("museum. Really.");
+    await page.keyboard.press("?");
+    const keys = page.getByRole("dialog", { name: "Keys" });
+    await keys.getByText("Done editing").waitFor();
+  });
+
+  it("scrolls captions to their end after Stop, and says when they are behind", async () => {
+    const { page } = await open();
+    await page.setViewportSize({ width: 900, height: 520 });
+    await page.getByRole("link", { name: "Live" }).click();
+    // The largest text fills the pane soonest.
+    await page.getByRole("button", { name: "Size of the text" }).click();
+    await page.getByRole("button", { name: "Start" }).click();
+    const captions = page.getByRole("log", { name: "Captions" });
+    await captions.getByText("nobody in the house").waitFor();
+    await page.getByRole("button", { name: "Stop", exact: true }).click();
+    await page.getByRole("button", { name: "Open as transcript" }).waitFor();
+    const below = (): Promise<number> =>
+      captions.evaluate((pane) => Math.round(pane.scrollHeight - pane.scrollTop - pane.clientHeight));
+    await until(below).toBeLessThanOrEqual(1);
+    expect(await page.getByText("s behind").count()).toBe(0);
+
+    server.isSlow = true;
+    await page.getByRole("button", { name: "Resume" }).click();
+    await page.getByText(/^[5-9] s behind$/).waitFor();
+    await page.getByRole("button", { name: "Stop", exact: true }).click();
+    await until(() => page.getByText("s behind").count()).toBe(0);
+  });
+
+  it("shows a model that is the only one as text", async () => {
+    server.models = [{ id: "turbo" }];
+    const { page } = await open();
+    await page.getByText("turbo", { exact: true }).waitFor();
+    expect(await page.getByLabel("Model").count()).toBe(0);
+  });
+
+  it("invites to record where there is a finger, and to drop where there is a mouse", async () => {
+    const { page } = await open();
+    await page.getByText("Drop a recording here").waitFor();
+    const phone = await browser.newContext({ hasTouch: true, isMobile: true, viewport: { width: 390, height: 800 } });
+    onTestFinished(() => phone.close());
+    const touched = await phone.newPage();
+    await touched.goto(server.url);
+    await touched.getByText("Choose or record").waitFor();
+    expect(await touched.getByText("Drop a recording here").isVisible()).toBe(false);
+  });
+
+  it("says in its own words that a link is none, beside the field", async () => {
+    const { page } = await open();
+    const link = page.getByLabel("Link to a recording");
+    await link.fill("not a link");
+    await link.press("Enter");
+    await page.getByRole("alert").getByText("not a web address").waitFor();
+    expect(await link.getAttribute("aria-invalid")).toBe("true");
+    expect(await link.evaluate((field: HTMLInputElement) => field.ownerDocument.activeElement === field)).toBe(true);
+    expect(server.forms).toEqual([]);
+    await link.fill("example.com/talk.mp3");
+    expect(await page.getByRole("alert").count()).toBe(0);
+    await link.press("Enter");
+    await page.getByRole("list", { name: "Transcript" }).waitFor();
+    expect(server.forms[0]["url"]).toBe("https://example.com/talk.mp3");
+  });
+
+  it("has no fault that axe finds, in any view", async () => {
+    const { page } = await open();
+    const faults = async (): Promise<string[]> => {
+      await page.evaluate(AXE);
+      return page.evaluate(async () => {
+        const { axe } = window as unknown as { axe: { run: (where: Document, how: object) => Promise<AxeResults> } };
+        const how = { runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "best-practice", "experimental"] };
+        const { violations } = await axe.run(document, how);
+        return violations.flatMap(({ id, nodes }) => nodes.map(({ html }) => `${id}: ${html.slice(0, 120)}`));
+      });
+    };
+    const seen: Record<string, string[]> = { start: await faults() };
+    await page.getByText("More").click();
+    seen["more"] = await faults();
+    await transcribe(page, SAMPLE);
+    await page.getByRole("list", { name: "Transcript" }).waitFor();
+    seen["transcript"] = await faults();
+    await page.getByRole("button", { name: "Download" }).click();
+    seen["download"] = await faults();
+    await page.keyboard.press("Escape");
+    await page.keyboard.press("e");
+    seen["editing"] = await faults();
+    await page.keyboard.press("Escape");
+    await page.keyboard.press("?");
+    seen["keys"] = await faults();
+    await page.keyboard.press("Escape");
+    await page.getByRole("link", { name: "Live" }).click();
+    seen["live"] = await faults();
+    await page.getByRole("link", { name: "History" }).click();
+    await page.getByRole("heading", { name: "History" }).waitFor();
+    seen["history"] = await faults();
+    expect(Object.fromEntries(Object.entries(seen).filter(([, found]) => found.length > 0))).toEqual({});
   });
 
   it.each(["light", "dark"] as const)("fits a phone, %s", async (colorScheme) => {

@@ -356,6 +356,8 @@ export interface LiveWord {
 
 export type LiveEvent =
   | { readonly type: "ready" }
+  | { readonly type: "speech_start" }
+  | { readonly type: "speech_end" }
   | { readonly type: "partial"; readonly text: string }
   | { readonly type: "commit"; readonly text: string; readonly words: readonly LiveWord[] }
   /** The utterance as a whole, in place of its commits. `language`: a code; null if nothing was understood. */
@@ -408,7 +410,7 @@ export class LiveSocket {
       else if (code === 1006)
         onClose(
           opened
-            ? new ApiError("The line to the server dropped", "Press Start to go on; the captions so far are kept.", 0)
+            ? new ApiError("The line to the server dropped", "Press Resume to continue; the captions so far are kept.", 0)
             : UNREACHABLE,
         );
       else {

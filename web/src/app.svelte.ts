@@ -22,6 +22,16 @@ interface Choices {
   algorithm: Algorithm;
   prompt: string;
   languagePerWindow: boolean;
+  subtitles: SubtitleChoices;
+}
+
+/** How subtitles are written that are taken away. */
+export interface SubtitleChoices {
+  /** Divided for reading; else a cue is a segment. */
+  isReadable: boolean;
+  width: number;
+  lines: number;
+  isHighlighted: boolean;
 }
 
 const CHOICES = "sotto.choices";
@@ -29,6 +39,7 @@ const THEME = "sotto.theme";
 const DEFAULTS: Choices = {
   ...{ task: "transcribe", language: "", model: "", words: true },
   ...{ algorithm: "chunked", prompt: "", languagePerWindow: false },
+  subtitles: { isReadable: true, width: 42, lines: 2, isHighlighted: false },
 };
 
 class App {

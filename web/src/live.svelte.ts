@@ -9,6 +9,9 @@ import workletUrl from "./pcm-worklet.ts?worker&url";
 /** The longest recording of captions that is kept, in bytes: half an hour. */
 const MAX_RECORDING = 30 * 60 * TARGET_RATE * 2;
 
+/** Seconds that captions may lag in speech without the server being short of time. */
+const USUAL_DELAY = 4;
+
 export class LiveCaptions {
   state = $state<"idle" | "starting" | "listening" | "ending">("idle");
   stream = $state.raw<MediaStream | null>(null);
@@ -17,6 +20,8 @@ export class LiveCaptions {
   /** What the model makes of the last seconds, and may change. */
   partial = $state("");
   seconds = $state(0);
+  /** Sound sent when the server last said something of the speech that is going on; null while nobody speaks. */
+  private heardAt = $state<number | null>(null);
   failure = $state.raw<{ message: string; hint: string | undefined } | null>(null);
   words: LiveWord[] = [];
   /** Code, once the model has heard which it is. */
@@ -33,6 +38,12 @@ export class LiveCaptions {
 
   get isActive(): boolean {
     return this.state !== "idle";
+  }
+
+  /** Seconds that the captions are behind the voice, once that is more than they always are; else 0. */
+  get behind(): number {
+    const behind = this.heardAt === null ? 0 : this.seconds - this.heardAt;
+    return behind > USUAL_DELAY ? behind : 0;
   }
 
   get isEmpty(): boolean {
@@ -113,6 +124,8 @@ export class LiveCaptions {
   }
 
   private take(event: LiveEvent): void {
+    if (event.type === "final" || event.type === "error") this.heardAt = null;
+    else if (event.type !== "ready") this.heardAt = this.seconds;
     switch (event.type) {
       case "partial":
         this.partial = event.text;
@@ -144,6 +157,8 @@ export class LiveCaptions {
         this.failure = splitHint(event.message);
         break;
       case "ready":
+      case "speech_start":
+      case "speech_end":
         break;
       default:
       // A newer server says more: not for this page.
@@ -163,6 +178,7 @@ export class LiveCaptions {
   private closed(error: ApiError | undefined): void {
     this.release();
     this.partial = "";
+    this.heardAt = null;
     this.socket = null;
     if (this.state === "idle") return;
     const isExpected = this.state === "ending";
