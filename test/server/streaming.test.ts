@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, describe, expect, it, onTestFinished, vi } from "vitest";
 import { ServiceJob } from "../../src/server/job.ts";
 import type { Segment } from "../../src/transcription/index.ts";
-import { formOf, startTestServer, wavOf, type TestServer } from "./start.ts";
+import { formOf, sample, startTestServer, wavOf, type TestServer } from "./start.ts";
 
 let server: TestServer;
 beforeAll(async () => {
@@ -45,6 +45,33 @@ function reader(answer: Response): (text: string) => Promise<void> {
 }
 
 const recording = { bytes: wavOf(1), name: "a.wav" };
+
+describe("a job", () => {
+  it("tells of progress with every window, and of text before the end", async () => {
+    const job = server.service.submit({
+      audio: { kind: "file", path: sample("en-long.flac"), name: "en-long.flac", temporary: false },
+      options: { algorithm: "chunked", returnTimestamps: true },
+      client: "test",
+    });
+    const seconds: number[] = [0];
+    let segments = 0;
+    let early = 0;
+    job.subscribe((event) => {
+      if (event.type === "segment") segments++;
+      if (event.type !== "progress") return;
+      seconds.push(event.seconds);
+      if (event.seconds < 0.9 * (event.duration ?? 0)) early = segments;
+    });
+    const { duration } = await job.result;
+    expect(seconds.at(-1)).toBeCloseTo(duration);
+    // A window's step is 20 s.
+    for (let i = 1; i < seconds.length; i++) {
+      expect(seconds[i]).toBeGreaterThan(seconds[i - 1]);
+      expect(seconds[i] - seconds[i - 1]).toBeLessThanOrEqual(20);
+    }
+    expect(early).toBeGreaterThan(0);
+  });
+});
 
 describe("streams", () => {
   it("stream=true passes each segment on before the next is there", async () => {

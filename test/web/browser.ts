@@ -26,11 +26,17 @@ export const NO_CHROMIUM = "no Chromium on this machine; SOTTO_CHROMIUM may name
 /** What the microphone of the tests hears, over and over. */
 export const SPOKEN = "en-short.wav";
 
-/** Builds the page from its sources, and gives the folder. */
+/** Builds the page from its sources, as it is published, and gives the folder. */
 export async function buildPage(): Promise<string> {
   const root = fileURLToPath(new URL("../../web/", import.meta.url));
   const outDir = mkdtempSync(join(tmpdir(), "sotto-page-"));
-  await build({ root, configFile: `${root}vite.config.ts`, logLevel: "error", build: { outDir, emptyOutDir: true } });
+  const { NODE_ENV } = process.env;
+  process.env["NODE_ENV"] = "production"; // test runners set it to "test", which Vite takes for development
+  try {
+    await build({ root, configFile: `${root}vite.config.ts`, logLevel: "error", build: { outDir, emptyOutDir: true } });
+  } finally {
+    process.env["NODE_ENV"] = NODE_ENV;
+  }
   return outDir;
 }
 
