@@ -410,7 +410,11 @@ export class LiveSocket {
       else if (code === 1006)
         onClose(
           opened
-            ? new ApiError("The line to the server dropped", "Press Resume to continue; the captions so far are kept.", 0)
+            ? new ApiError(
+                "The line to the server dropped",
+                "Press Resume to continue; the captions so far are kept.",
+                0,
+              )
             : UNREACHABLE,
         );
       else {
