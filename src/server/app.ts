@@ -138,15 +138,6 @@ async function registerShared(app: FastifyInstance, config: ServerConfig): Promi
       maxAge: 86_400,
     });
   }
-  const checkHost = hostCheck(config);
-  app.addHook("onRequest", (request, _reply, done) => {
-    try {
-      checkHost(request);
-      done();
-    } catch (error) {
-      done(error as Error);
-    }
-  });
   if (config.rateLimit > 0) {
     await app.register(rateLimit, {
       global: false, // set on the protocols below
@@ -161,6 +152,16 @@ async function registerShared(app: FastifyInstance, config: ServerConfig): Promi
   // Not written in place: the types of ws do not know its closeTimeout.
   const sockets = { maxPayload: MAX_MESSAGE_BYTES, closeTimeout: CLOSING_MS };
   await app.register(websocket, { options: sockets, errorHandler: answerSocketError });
+  // After the hook of WebSockets, which ends the connections of those that are refused.
+  const checkHost = hostCheck(config);
+  app.addHook("onRequest", (request, _reply, done) => {
+    try {
+      checkHost(request);
+      done();
+    } catch (error) {
+      done(error as Error);
+    }
+  });
   await app.register(swagger, {
     openapi: {
       info: {

@@ -157,7 +157,7 @@ const json = fc.oneof(
 );
 
 const HANDSHAKE =
-  "HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\n" +
+  "HTTP/1.1\r\nhost: localhost\r\nconnection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\n" +
   "sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
 
 const raw = fc.oneof(
@@ -165,11 +165,11 @@ const raw = fc.oneof(
   fc
     .constantFrom(
       "GET / HTTP/9.9\r\n\r\n",
-      "POST /jobs HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n",
-      "POST /jobs HTTP/1.1\r\nhost: x\r\ncontent-length: -5\r\n\r\n",
-      "POST /jobs HTTP/1.1\r\nhost: x\r\ncontent-type: multipart/form-data; boundary=x\r\ncontent-length: 900\r\n\r\n--x",
-      "GET /health HTTP/1.1\r\nhost: x\r\nupgrade: websocket\r\nconnection: upgrade\r\n\r\n",
-      `GET /${"a".repeat(20_000)} HTTP/1.1\r\nhost: x\r\n\r\n`,
+      "POST /jobs HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n",
+      "POST /jobs HTTP/1.1\r\nhost: localhost\r\ncontent-length: -5\r\n\r\n",
+      "POST /jobs HTTP/1.1\r\nhost: localhost\r\ncontent-type: multipart/form-data; boundary=x\r\ncontent-length: 900\r\n\r\n--x",
+      "GET /health HTTP/1.1\r\nhost: localhost\r\nupgrade: websocket\r\nconnection: upgrade\r\n\r\n",
+      `GET /${"a".repeat(20_000)} HTTP/1.1\r\nhost: localhost\r\n\r\n`,
     )
     .map((text) => Buffer.from(text)),
   // A WebSocket that is opened in order, and bytes that are no frames.

@@ -1,6 +1,7 @@
 /** Which names and pages the server answers (src/server/host-check.ts), on a real port. */
 import { once } from "node:events";
 import { request } from "node:http";
+import { connect } from "node:net";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { WebSocket } from "ws";
 import { startTestServer, type TestServer } from "./start.ts";
@@ -103,6 +104,17 @@ describe("a server without keys", () => {
     expect(await postJob(server, { origin: server.url })).toBe(202);
     expect(await upgrade(server, "/live", { host: "evil.example" })).toBe(403);
     expect(await upgrade(server, "/live", {})).toBe(101);
+  });
+
+  it("ends the connection of a refused WebSocket", async () => {
+    const { hostname, port } = new URL(server.url);
+    const socket = connect(Number(port), hostname);
+    socket.write(
+      "GET /live HTTP/1.1\r\nHost: evil.example\r\nConnection: upgrade\r\nUpgrade: websocket\r\n" +
+        "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
+    );
+    socket.resume();
+    await once(socket, "close");
   });
 
   it.each(["/", "/health", "/metrics", "/docs", "/openapi.json", "/jobs", "/config", "/nothing"])(
