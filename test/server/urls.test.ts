@@ -121,8 +121,8 @@ describe("servers that send slowly", () => {
     expect(answer.status).toBe(202);
     return ((await answer.json()) as { id: string }).id;
   };
-  const jobOf = async ({ url }: TestServer, id: string): Promise<Outcome & { readonly finished_at: string | null }> =>
-    (await (await fetch(`${url}/jobs/${id}`)).json()) as Outcome & { readonly finished_at: string | null };
+  const jobOf = async ({ url }: TestServer, id: string): Promise<Outcome & { readonly position: number | null }> =>
+    (await (await fetch(`${url}/jobs/${id}`)).json()) as Outcome & { readonly position: number | null };
   const ended = async (server: TestServer, id: string): Promise<Outcome> => {
     await (await fetch(`${server.url}/jobs/${id}/events`)).text();
     return jobOf(server, id);
@@ -178,17 +178,12 @@ describe("servers that send slowly", () => {
     const server = await startTestServer({ maxRunning: 1, trustProxy: true, shutdownGrace: 0 });
     try {
       const long = wavOf(300);
-      const many = await Promise.all(
-        Array.from({ length: 5 }, () => post(server, formOf({ bytes: long, name: "long.wav" }), "1")),
-      );
+      await Promise.all(Array.from({ length: 5 }, () => post(server, formOf({ bytes: long, name: "long.wav" }), "1")));
       const one = await post(server, upload(), "2");
+      // At most the job at hand is before it, however fast the engine is.
+      const { status, position } = await jobOf(server, one);
+      if (status === "queued") expect(position).toBe(0);
       expect(await ended(server, one)).toMatchObject({ status: "done", text: TEXT });
-      const finished = async (id: string): Promise<number> => Date.parse((await jobOf(server, id)).finished_at ?? "");
-      const at = await finished(one);
-      for (const id of many) await ended(server, id);
-      // The one that ran already, and at most one that began before the other client came.
-      const times = await Promise.all(many.map(finished));
-      expect(times.filter((time) => time > at).length).toBeGreaterThanOrEqual(3);
     } finally {
       await server.close();
     }
