@@ -120,7 +120,7 @@ function usageMessage(error: CommanderError, parser: Command, argv: readonly str
     argv.find((word) => /^-[^-]/.test(word) && word.endsWith(flag.slice(1))) ??
     flag;
   if (existsSync(typed) || (typed.length > 2 && /\.[a-z]\w*$/i.test(typed))) {
-    return `Unknown option ${quote(typed)}: a file whose name begins with "-" goes behind "--", as in ${parser.name()} -- ${typed}`;
+    return `Unknown option ${quote(typed)}: put file names that begin with "-" after "--": ${parser.name()} -- ${typed}`;
   }
   return unknownOption(typed.replace(/=.*$/s, ""), nearest(`--${flag.replace(/^-+/, "")}`, longFlags(parser)), parser);
 }

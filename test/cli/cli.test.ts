@@ -316,17 +316,11 @@ describe("wrong usage is told before a model is loaded, with exit code 2", () =>
       'Unknown command "trnscribe", and no such file; did you mean "sotto transcribe"?\nHint: see sotto --help',
     ],
     ["modles", 'Unknown command "modles", and no such file; did you mean "sotto models"?\nHint: see sotto --help'],
-    [
-      "-dash.wav",
-      'Unknown option "-dash.wav": a file whose name begins with "-" goes behind "--", as in sotto -- -dash.wav',
-    ],
-    [
-      "-quiet.wav",
-      'Unknown option "-quiet.wav": a file whose name begins with "-" goes behind "--", as in sotto -- -quiet.wav',
-    ],
+    ["-dash.wav", 'Unknown option "-dash.wav": put file names that begin with "-" after "--": sotto -- -dash.wav'],
+    ["-quiet.wav", 'Unknown option "-quiet.wav": put file names that begin with "-" after "--": sotto -- -quiet.wav'],
     [
       "--da-sh.wav",
-      'Unknown option "--da-sh.wav": a file whose name begins with "-" goes behind "--", as in sotto -- --da-sh.wav',
+      'Unknown option "--da-sh.wav": put file names that begin with "-" after "--": sotto -- --da-sh.wav',
     ],
     ["models x y", 'Too many arguments: found "x", "y"\nHint: see sotto models --help'],
     [
