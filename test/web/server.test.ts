@@ -37,6 +37,7 @@ beforeAll(async () => {
   store = mkdtempSync(join(tmpdir(), "sotto-web-"));
   const config = resolveConfig({
     port: 0,
+    allowedHosts: ["sotto.test"],
     models: ["nano"],
     staticDir: page,
     store,
