@@ -1,6 +1,5 @@
 /**
- * Decodes one window as openai/whisper's DecodingTask does: prompt, search, ranking, scores. The sequential algorithm calls it
- * for each window and temperature.
+ * Decodes windows as openai/whisper's DecodingTask does: prompt, search, ranking, scores.
  */
 import type { AudioState, Engine } from "../engine/engine.ts";
 import { AllowedPhrases } from "./allowed-phrases.ts";
@@ -9,11 +8,19 @@ import { greedyText } from "./greedy-text.ts";
 import type { DecodingTokenizer, ResolvedDecoding } from "./options.ts";
 import { initialTokens } from "./prompt.ts";
 import { best } from "./ranking.ts";
-import { decodingResult, type DecodingResult } from "./result.ts";
+import { decodingResult, type DecodingResult, type Hypothesis } from "./result.ts";
 import { sampleTexts } from "./sampling.ts";
 import { resolveSearch, sampleLengthOf, type ResolvedSearch, type SearchOptions } from "./search-options.ts";
 import type { SearchOutcome, SearchTask } from "./search-task.ts";
 import { tokenEntropy } from "./token-entropy.ts";
+
+/** A window to be decoded. */
+export interface WindowRequest {
+  /** Index in the audio state. */
+  readonly window: number;
+  /** Code: given, or detected. */
+  readonly language: string;
+}
 
 /**
  * Decodes one window.
@@ -32,48 +39,88 @@ export async function decodeWindow(
   resolved: ResolvedDecoding,
   search: SearchOptions = {},
 ): Promise<DecodingResult> {
+  const requests = [{ window, language: languageCode }];
+  const [result] = await decodeWindows(engine, audio, requests, tokenizer, resolved, search);
+  return result;
+}
+
+/**
+ * Decodes several windows of an audio state by the same search. Beams of all of them are run together; samples go window by window.
+ *
+ * @param requests each for another window
+ * @param onResult called with the index of each request and its result as soon as that is there
+ * @returns one result a request, in order
+ * @throws {OptionError} before the engine is asked anything, for search options out of range or against each other
+ */
+export async function decodeWindows(
+  engine: Engine,
+  audio: AudioState,
+  requests: readonly WindowRequest[],
+  tokenizer: DecodingTokenizer,
+  resolved: ResolvedDecoding,
+  search: SearchOptions = {},
+  onResult?: (index: number, result: DecodingResult) => void,
+): Promise<DecodingResult[]> {
   const { nTextCtx } = engine.dimensions;
   const { task, timestamps } = resolved;
   const how = resolveSearch(search, nTextCtx);
   const phrases = search.allowedPhrases === undefined ? null : AllowedPhrases.of(search.allowedPhrases, tokenizer);
   const sampleLength = sampleLengthOf(search, resolved, nTextCtx);
-  const { tokens: prompt, sotIndex } = initialTokens(tokenizer, nTextCtx, {
-    ...search,
-    language: languageCode,
-    task,
-    timestamps,
-    sampleLength,
+  const tasks = requests.map(({ window, language }): SearchTask => {
+    const { tokens: prompt, sotIndex } = initialTokens(tokenizer, nTextCtx, {
+      ...search,
+      language,
+      task,
+      timestamps,
+      sampleLength,
+    });
+    // The last token need not be read, so there is room for one more than the model can read (facts 2.4.10).
+    const room = nTextCtx + 1 - prompt.length;
+    const asked = resolved.maxLength < nTextCtx ? resolved.maxLength - (prompt.length - sotIndex) : room;
+    return {
+      engine,
+      audio,
+      window,
+      prompt,
+      sotIndex,
+      noSpeech: tokenizer.special.noSpeech,
+      rules: phrases?.permit(resolved.rules) ?? resolved.rules,
+      phrases,
+      maxTurns: Math.max(0, Math.min(sampleLength, asked, room)),
+    };
   });
-  // The last token need not be read, so there is room for one more than the model can read (facts 2.4.10).
-  const room = nTextCtx + 1 - prompt.length;
-  const asked = resolved.maxLength < nTextCtx ? resolved.maxLength - (prompt.length - sotIndex) : room;
-  const { hypotheses, noSpeechProb } = await run(how, {
-    engine,
-    audio,
-    window,
-    prompt,
-    sotIndex,
-    noSpeech: tokenizer.special.noSpeech,
-    rules: phrases?.permit(resolved.rules) ?? resolved.rules,
-    phrases,
-    maxTurns: Math.max(0, Math.min(sampleLength, asked, room)),
+  const results: DecodingResult[] = [];
+  await run(how, tasks, (i, { hypotheses, noSpeechProb }) => {
+    const sound = hypotheses.filter((one) => isSound(one, search.entropyThreshold ?? null, tokenizer));
+    results[i] = decodingResult(best(sound.length > 0 ? sound : hypotheses, how.lengthPenalty), {
+      tokenizer,
+      language: requests[i].language,
+      task,
+      noSpeechProb,
+      temperature: how.temperature,
+    });
+    onResult?.(i, results[i]);
   });
-  const { entropyThreshold = null } = search;
-  const sound = hypotheses.filter((one) => {
-    const entropy = entropyThreshold === null ? null : tokenEntropy(one, tokenizer.special);
-    return entropy === null || entropy >= (entropyThreshold as number);
-  });
-  return decodingResult(best(sound.length > 0 ? sound : hypotheses, how.lengthPenalty), {
-    tokenizer,
-    language: languageCode,
-    task,
-    noSpeechProb,
-    temperature: how.temperature,
-  });
+  return results;
 }
 
-function run(how: ResolvedSearch, task: SearchTask): Promise<SearchOutcome> {
-  if (how.kind === "beams") return beamSearch(task, { beamSize: how.rows, maxCandidates: how.maxCandidates });
-  if (how.kind === "greedy" && task.phrases === null) return greedyText(task);
-  return sampleTexts(task, how);
+function isSound(hypothesis: Hypothesis, threshold: number | null, { special }: DecodingTokenizer): boolean {
+  const entropy = threshold === null ? null : tokenEntropy(hypothesis, special);
+  return entropy === null || entropy >= (threshold as number);
+}
+
+async function run(
+  how: ResolvedSearch,
+  tasks: readonly SearchTask[],
+  onOutcome: (index: number, outcome: SearchOutcome) => void,
+): Promise<void> {
+  if (how.kind === "beams") {
+    await beamSearch(tasks, { beamSize: how.rows, maxCandidates: how.maxCandidates }, onOutcome);
+    return;
+  }
+  const each = tasks.map(async (task, i) => {
+    const isGreedy = how.kind === "greedy" && task.phrases === null;
+    onOutcome(i, await (isGreedy ? greedyText(task) : sampleTexts(task, how)));
+  });
+  await Promise.all(each);
 }

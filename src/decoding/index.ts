@@ -1,5 +1,5 @@
 export { compressionRatio } from "./compression-ratio.ts";
-export { decodeWindow } from "./decode-window.ts";
+export { decodeWindow, decodeWindows, type WindowRequest } from "./decode-window.ts";
 export { decode, decodeGreedy } from "./greedy.ts";
 export { detectLanguage, type LanguageDetection } from "./language.ts";
 export {

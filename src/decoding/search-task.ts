@@ -28,27 +28,43 @@ export interface SearchOutcome {
 
 /** The first turn of a search. */
 export interface SearchStart {
-  readonly state: DecoderState;
   /** [nVocab] for each row, no rule applied. */
   readonly logits: readonly Float32Array[];
   readonly noSpeechProb: number;
 }
 
 /** Starts rows that all read the prompt. */
-export async function startSearch(task: SearchTask, rows: number): Promise<SearchStart> {
-  const { engine, audio, window, prompt, sotIndex, noSpeech } = task;
+export async function startSearch(
+  task: SearchTask,
+  rows: number,
+): Promise<SearchStart & { readonly state: DecoderState }> {
+  const { state, starts } = await startSearches([task], rows);
+  return { state, ...starts[0] };
+}
+
+/**
+ * Starts rows of several windows in one decoder state.
+ *
+ * @param tasks of one engine and audio state, with prompts of the same length, each for another window
+ * @param rows of each task; they lie together
+ */
+export async function startSearches(
+  tasks: readonly SearchTask[],
+  rows: number,
+): Promise<{ readonly state: DecoderState; readonly starts: readonly SearchStart[] }> {
+  const [{ engine, audio, sotIndex, prompt }] = tasks;
   const { nVocab } = engine.dimensions;
   const { state, logits } = await engine.startDecoder(
     audio,
-    Array.from({ length: rows }, () => ({ window, prompt })),
+    tasks.flatMap(({ window, prompt }) => Array.from({ length: rows }, () => ({ window, prompt }))),
     [sotIndex, prompt.length - 1],
   );
   const positions = splitRows(logits, nVocab);
-  return {
-    state,
-    logits: positions.filter((_, i) => i % 2 === 1),
-    noSpeechProb: noSpeechProbability(positions[0], noSpeech),
-  };
+  const starts = tasks.map(({ noSpeech }, i) => {
+    const own = positions.slice(2 * rows * i, 2 * rows * (i + 1));
+    return { logits: own.filter((_, j) => j % 2 === 1), noSpeechProb: noSpeechProbability(own[0], noSpeech) };
+  });
+  return { state, starts };
 }
 
 /** Views of [nVocab] logits each. */
