@@ -20,6 +20,8 @@ export interface WindowRequest {
   readonly window: number;
   /** Code: given, or detected. */
   readonly language: string;
+  /** Tokens of the text before it; default those of the search. */
+  readonly prompt?: readonly number[] | undefined;
 }
 
 /**
@@ -66,9 +68,10 @@ export async function decodeWindows(
   const how = resolveSearch(search, nTextCtx);
   const phrases = search.allowedPhrases === undefined ? null : AllowedPhrases.of(search.allowedPhrases, tokenizer);
   const sampleLength = sampleLengthOf(search, resolved, nTextCtx);
-  const tasks = requests.map(({ window, language }): SearchTask => {
+  const tasks = requests.map(({ window, language, prompt: before = search.prompt }): SearchTask => {
     const { tokens: prompt, sotIndex } = initialTokens(tokenizer, nTextCtx, {
       ...search,
+      prompt: before,
       language,
       task,
       timestamps,
@@ -115,7 +118,16 @@ async function run(
   onOutcome: (index: number, outcome: SearchOutcome) => void,
 ): Promise<void> {
   if (how.kind === "beams") {
-    await beamSearch(tasks, { beamSize: how.rows, maxCandidates: how.maxCandidates }, onOutcome);
+    const options = { beamSize: how.rows, maxCandidates: how.maxCandidates };
+    // Rows of one state begin with prompts of one length.
+    for (const length of new Set(tasks.map(({ prompt }) => prompt.length))) {
+      const alike = [...tasks.keys()].filter((i) => tasks[i].prompt.length === length);
+      await beamSearch(
+        alike.map((i) => tasks[i]),
+        options,
+        (i, outcome) => onOutcome(alike[i], outcome),
+      );
+    }
     return;
   }
   const each = tasks.map(async (task, i) => {
