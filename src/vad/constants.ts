@@ -19,3 +19,7 @@ export const N_BINS = N_FFT / 2 + 1;
 
 /** Size of the recurrent state and of the cell. */
 export const N_HIDDEN = 128;
+
+/** The sample rate, in Hz, and per millisecond. */
+export const SAMPLES_PER_SECOND = 16000;
+export const SAMPLES_PER_MS = 16;

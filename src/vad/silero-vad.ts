@@ -6,14 +6,7 @@
  * https://github.com/snakers4/silero-vad (version 6, MIT licence).
  */
 import { assembleModule, PAGE_BYTES } from "../wasm/index.ts";
-import {
-  COLUMNS,
-  CONTEXT_SAMPLES,
-  FRAME_SAMPLES,
-  HOP_SAMPLES,
-  MIRRORED_SAMPLES,
-  N_HIDDEN,
-} from "./constants.ts";
+import { COLUMNS, CONTEXT_SAMPLES, FRAME_SAMPLES, HOP_SAMPLES, MIRRORED_SAMPLES, N_HIDDEN } from "./constants.ts";
 import { matmulFunction, packWeights, type Matmul } from "./matmul-kernel.ts";
 import { parseSileroWeights, type SileroWeights } from "./silero-weights.ts";
 import { writeMagnitudes } from "./spectrum.ts";
