@@ -72,8 +72,8 @@ describe("speechSpans()", () => {
       { vadMaxSpeechDurationS: 0 },
       "Cannot use 0 as vadMaxSpeechDurationS, expected a number above 0, or null for no limit",
     ],
-    [{ threshold: 0.5 }, "threshold"],
-  ])("refuses %o", (options, message) => {
+    [{ threshold: 0.5 } as object, "threshold"],
+  ])("refuses %o", (options: object, message) => {
     expect(() => speechSpans([], 0, options)).toThrow(OptionError);
     expect(() => speechSpans([], 0, options)).toThrow(message);
   });
