@@ -26,18 +26,21 @@ export const FOLDERS = [
   { name: "tensor", imports: [], portable: [] },
   { name: "schemas", imports: [], portable: ["zod"] },
   { name: "options", imports: [], portable: [] },
+  { name: "safetensors", imports: [], portable: [] },
+  { name: "wasm", imports: [], portable: [] },
 
   { name: "files", imports: [] },
   { name: "network", imports: [] },
-  { name: "audio", imports: ["network"] },
+  { name: "audio", imports: ["network", "wasm"] },
   { name: "tokenizer", imports: [], portable: ["@huggingface/tokenizers"] },
   { name: "onnx", imports: [], portable: [] },
   { name: "hub", imports: ["files", "network"] },
 
   { name: "features", imports: ["type audio", "audio/constants.ts"], portable: [] },
+  { name: "vad", imports: ["safetensors", "wasm"], portable: [] },
   { name: "model", imports: [], portable: [] },
 
-  { name: "checkpoint", imports: ["model", "hub"] },
+  { name: "checkpoint", imports: ["model", "hub", "safetensors"] },
   { name: "engine", imports: ["files", "features", "model", "onnx"] },
 
   {
@@ -61,7 +64,7 @@ export const FOLDERS = [
   {
     name: "transcription",
     imports: [
-      ...["type audio", "audio/constants.ts", "tokenizer", "features", "model", "engine/engine.ts", "decoding"],
+      ...["type audio", "audio/constants.ts", "tokenizer", "features", "vad", "model", "engine/engine.ts", "decoding"],
       "alignment",
     ],
     portable: [],
@@ -77,6 +80,7 @@ export const FOLDERS = [
         "audio/unit-scale.ts",
         "tokenizer",
         "features",
+        "vad",
         "model",
         "engine/engine.ts",
       ],
@@ -90,7 +94,7 @@ export const FOLDERS = [
   {
     name: "pipeline",
     imports: [
-      ...["audio", "tokenizer", "onnx", "hub", "features", "model", "checkpoint", "engine", "scheduling"],
+      ...["audio", "tokenizer", "onnx", "hub", "features", "vad", "model", "checkpoint", "engine", "scheduling"],
       ...["decoding", "transcription", "outputs"],
     ],
   },
@@ -98,7 +102,19 @@ export const FOLDERS = [
   {
     name: "server",
     imports: [
-      ...["files", "audio", "tokenizer", "hub", "features", "model", "checkpoint", "engine", "scheduling", "decoding"],
+      ...[
+        "files",
+        "audio",
+        "tokenizer",
+        "hub",
+        "features",
+        "vad",
+        "model",
+        "checkpoint",
+        "engine",
+        "scheduling",
+        "decoding",
+      ],
       ...["alignment", "transcription", "live", "outputs", "pipeline", "pipeline/choices.ts", "tokenizer/task.ts"],
       ...["audio/private-address.ts", "audio/download.ts"],
     ],
@@ -107,7 +123,7 @@ export const FOLDERS = [
   {
     name: "cli",
     imports: [
-      ...["index.ts", "files", "audio", "tokenizer", "onnx", "hub", "features", "model", "checkpoint", "engine"],
+      ...["index.ts", "files", "audio", "tokenizer", "onnx", "hub", "features", "vad", "model", "checkpoint", "engine"],
       ...["decoding", "alignment", "transcription", "live", "outputs", "evaluation", "pipeline", "server"],
       ...["pipeline/choices.ts", "tokenizer/task.ts", "server/config-fields.ts"],
     ],

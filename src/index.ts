@@ -36,6 +36,7 @@ export {
   DEVICES,
   defaultModel,
   DTYPES,
+  loadSileroVad,
   WhisperForConditionalGeneration,
   WhisperPipeline,
   WhisperProcessor,

@@ -4,7 +4,7 @@ export { openProcessorFiles, type ProcessorFiles, type TokenizerFiles } from "./
 export {
   parseHeaderLength,
   parseSafetensorsHeader,
-  readSafetensorsHeader,
   type SafetensorsEntry,
   type SafetensorsHeader,
-} from "./safetensors.ts";
+} from "../safetensors/index.ts";
+export { readSafetensorsHeader } from "./safetensors.ts";

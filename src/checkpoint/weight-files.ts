@@ -4,7 +4,8 @@ import { basename, join } from "node:path";
 import { CheckpointError, quote } from "../errors.ts";
 import { isPlainFileName, MAX_SHARDS, WEIGHTS as SINGLE, WEIGHTS_INDEX as INDEX } from "../hub/index.ts";
 import { JsonFields, notRegular } from "./json-fields.ts";
-import { readSafetensorsHeader, type SafetensorsEntry } from "./safetensors.ts";
+import type { SafetensorsEntry } from "../safetensors/index.ts";
+import { readSafetensorsHeader } from "./safetensors.ts";
 
 /** One parameter, as a file has it. */
 export interface StoredEntry extends SafetensorsEntry {

@@ -10,6 +10,7 @@ export {
   type DTypeOption,
 } from "./choices.ts";
 export { loadCheckpoint, loadTokenizer, openEngine, type EngineOptions, type LoadOptions } from "./load.ts";
+export { loadSileroVad } from "./load-vad.ts";
 export { WhisperForConditionalGeneration, type GenerateOptions, type GenerateOutput } from "./model.ts";
 export { WhisperPipeline, type PipelineOptions, type TranscribedInput } from "./pipeline.ts";
 export type {

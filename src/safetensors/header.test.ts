@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { CheckpointSyntaxError } from "../errors.ts";
-import { MAX_HEADER_BYTES, MAX_TENSORS, parseHeaderLength, parseSafetensorsHeader } from "./safetensors.ts";
+import { MAX_HEADER_BYTES, MAX_TENSORS, parseHeaderLength, parseSafetensorsHeader } from "./header.ts";
 
 const encode = (value: unknown): Uint8Array =>
   new TextEncoder().encode(typeof value === "string" ? value : JSON.stringify(value));
