@@ -124,7 +124,7 @@ class Decoder {
   // Runs at most `steps` steps: one token more for each running row. Returns the requests that ended in them.
   std::vector<Finished> advance(Generation& generation, int steps);
 
-  // One token for each row; then the k likeliest next ones of each, by the rules.
+  // One token for each row, below 0 for a row that reads nothing; then the k likeliest next ones of each, by the rules.
   // history: of each row, its new token included.
   Top stepTop(Rows& rows, const std::vector<int>& tokens, const std::vector<History>& history, const TokenRules& rules,
               int k);

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cmath>
 #include <deque>
+#include <limits>
 
 #include "decoder.h"
 #include "decoder_parts.h"
@@ -152,17 +153,19 @@ Top Decoder::stepTop(Rows& rows, const std::vector<int>& tokens, const std::vect
   std::vector<NewToken> added;
   std::vector<int> wanted;
   for (size_t row = 0; row < count; row++) {
+    if (tokens[row] < 0) continue;
+    wanted.push_back(static_cast<int>(added.size()));
     added.push_back({static_cast<int>(row), tokens[row]});
-    wanted.push_back(static_cast<int>(row));
   }
-  float* logits = buffers_->logits.get<float>(count * nVocab);
+  float* logits = buffers_->logits.get<float>(added.size() * nVocab);
   run(rows, added, wanted, logits);
 
   Top top;
-  top.ids.resize(count * k);
-  top.logprobs.resize(count * k);
-  threads_.run(count, [&](size_t row, int) {
-    float* scores = logits + row * nVocab;
+  top.ids.assign(count * k, -1);
+  top.logprobs.assign(count * k, -std::numeric_limits<float>::infinity());
+  threads_.run(added.size(), [&](size_t i, int) {
+    const int row = added[i].row;
+    float* scores = logits + i * nVocab;
     applyTokenRules(scores, nVocab, history[row], rules);
     topTokens(scores, nVocab, k, top.ids.data() + row * k, top.logprobs.data() + row * k);
   });

@@ -15,7 +15,7 @@ import {
   type SearchStart,
   type SearchTask,
 } from "./search-task.ts";
-import { topTokens } from "../engine/token-scores.ts";
+import { IDLE, topTokens } from "../engine/token-scores.ts";
 
 export interface BeamOptions {
   readonly beamSize: number;
@@ -81,13 +81,15 @@ async function step(searches: readonly WindowSearch[], state: DecoderState, beam
   const [{ task }] = searches;
   const { engine, rules, phrases } = task;
   const generated = searches.flatMap((search) => search.rows());
-  const tokens = Int32Array.from(generated, (sequence) => sequence[sequence.length - 1]);
+  const last = Int32Array.from(generated, (sequence) => sequence[sequence.length - 1]);
   if (phrases !== null) {
-    const logits = splitRows(await engine.step(state, tokens), engine.dimensions.nVocab);
+    const logits = splitRows(await engine.step(state, last), engine.dimensions.nVocab);
     for (const [i, search] of searches.entries()) search.takeLogits(logits.slice(i * beamSize, (i + 1) * beamSize));
     return;
   }
   const k = beamSize + 1;
+  // Windows whose search is over cost nothing.
+  const tokens = last.map((token, row) => (searches[Math.floor(row / beamSize)].isOver ? IDLE : token));
   const { ids, logprobs } = await engine.stepRanked(state, { tokens, generated, rules, k });
   for (const [i, search] of searches.entries()) {
     const [begin, end] = [i * beamSize * k, (i + 1) * beamSize * k];

@@ -16,6 +16,7 @@ import type {
   RankedTokens,
   RankRequest,
 } from "./engine.ts";
+import { IDLE } from "./token-scores.ts";
 
 function checkWindow(window: number, batch: number): void {
   if (!Number.isInteger(window) || window < 0 || window >= batch) {
@@ -100,7 +101,12 @@ export function checkStep(tokens: Int32Array, rows: number, length: number, dime
 /** @throws {RangeError} unless there is a token and a text for each row, and something is wanted */
 export function checkRank(request: RankRequest, rows: number, length: number, dimensions: ModelDimensions): void {
   const { tokens, generated, k } = request;
-  checkStep(tokens, rows, length, dimensions);
+  checkStep(
+    tokens.map((token) => (token === IDLE ? 0 : token)),
+    rows,
+    length,
+    dimensions,
+  );
   if (generated.length !== rows)
     throw new RangeError(`Got ${generated.length} texts, expected one for each of ${rows} rows`);
   if (!Number.isInteger(k) || k < 1) throw new RangeError(`Cannot rank ${k} tokens, expected a whole number from 1`);

@@ -109,7 +109,10 @@ export interface Attention {
 
 /** One token more for each row of a decoder state, and what may follow it. */
 export interface RankRequest {
-  /** The new token of each row: [rows]. */
+  /**
+   * The new token of each row: [rows]. -1 for a row that nobody waits for any more: it reads nothing, now or later, and costs nothing where the
+   * engine can leave it out; all rows of a window are idle together.
+   */
   readonly tokens: Int32Array;
   /** All tokens of each row after its prompt, the new one included. */
   readonly generated: readonly (readonly number[])[];
@@ -120,7 +123,7 @@ export interface RankRequest {
 
 /** The likeliest next tokens of each row, the likeliest first; of equally likely ones the lower id first. */
 export interface RankedTokens {
-  /** [rows, k]; -1 where the rules leave fewer than k. */
+  /** [rows, k]; -1 where the rules leave fewer than k, and for idle rows. */
   readonly ids: Int32Array;
   /** Log-probabilities after the rules [rows, k]; -Infinity beside -1. */
   readonly logprobs: Float32Array;

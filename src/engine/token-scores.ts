@@ -50,13 +50,17 @@ export function topTokens(logits: Float32Array, k: number): TopTokens {
   return { ids, logprobs: values.map((value) => value - normalizer) };
 }
 
-/** A turn of `stepRanked` on the logits [rows, nVocab] of its new tokens, which are changed in place. */
-export function rankRows(logits: Float32Array, { generated, rules, k }: RankRequest): RankedTokens {
+/** In place of a token: the row is idle (`RankRequest.tokens`). */
+export const IDLE = -1;
+
+/** A turn of `stepRanked` on the logits [rows, nVocab] of its new tokens, which are changed in place; those of idle rows are not read. */
+export function rankRows(logits: Float32Array, { tokens, generated, rules, k }: RankRequest): RankedTokens {
   const rows = generated.length;
   const nVocab = logits.length / rows;
   const ids = new Int32Array(rows * k).fill(-1);
   const logprobs = new Float32Array(rows * k).fill(-Infinity);
   for (let row = 0; row < rows; row++) {
+    if (tokens[row] === IDLE) continue;
     const own = logits.subarray(row * nVocab, (row + 1) * nVocab);
     applyTokenRules(own, generated[row], rules);
     const top = topTokens(own, k);

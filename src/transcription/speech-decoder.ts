@@ -54,17 +54,30 @@ export async function decodeSpeech(
   let parts: Part[] = jobs.map((job, i) => ({ ...job, job: i }));
   for (let round = 0; parts.length > 0; round++) {
     signal?.throwIfAborted();
-    const encoded = round === 0 ? audio : await encodeSpeech(engine, parts.map(({ window }) => window));
+    const encoded =
+      round === 0
+        ? audio
+        : await encodeSpeech(
+            engine,
+            parts.map(({ window }) => window),
+          );
     const next: Part[] = [];
     try {
       await decodeParts(context, parts, encoded, options, signal, (i, text) => {
         const part = parts[i];
         found[part.job].push(...text);
         const left = round + 1 < MOST_ROUNDS ? unread(part.window, text) : [];
-        const before = process.env["NOPROMPT"] ? undefined : found[part.job].filter(({ end }) => end <= left[0]?.start / SAMPLE_RATE + 0.3).flatMap(({ tokens }) => tokens.filter((t) => t < context.tokenizer.special.eot));
+        const before = process.env["NOPROMPT"]
+          ? undefined
+          : found[part.job]
+              .filter(({ end }) => end <= left[0]?.start / SAMPLE_RATE + 0.3)
+              .flatMap(({ tokens }) => tokens.filter((t) => t < context.tokenizer.special.eot));
         if (left.length > 0) next.push({ ...part, window: partOf(part.window, left, options.layout), prompt: before });
         else if (!next.some(({ job }) => job === part.job)) {
-          onDone(part.job, found[part.job].sort((a, b) => a.start - b.start));
+          onDone(
+            part.job,
+            found[part.job].sort((a, b) => a.start - b.start),
+          );
         }
       });
     } finally {
@@ -120,7 +133,14 @@ async function decodeParts(
     for (const search of searches.slice(1)) {
       signal?.throwIfAborted();
       const seed = (search.seed ?? 0) + parts[i].window.pieces[0].start;
-      const [result] = await decodeWindows(engine, audio, [(search.temperature ?? 0) > 0.5 ? { ...requests[i], prompt: [] } : requests[i]], tokenizer, decoding, { ...search, seed });
+      const [result] = await decodeWindows(
+        engine,
+        audio,
+        [(search.temperature ?? 0) > 0.5 ? { ...requests[i], prompt: [] } : requests[i]],
+        tokenizer,
+        decoding,
+        { ...search, seed },
+      );
       const reasons = fallbackReasons(result, thresholds);
       attempts.push({ result, reasons });
       if (reasons.length === 0) break;
@@ -139,7 +159,9 @@ function bestOf<T extends { readonly result: DecodingResult; readonly reasons: F
 ): T {
   const good = attempts.find(({ reasons }) => reasons.length === 0);
   if (good !== undefined) return good;
-  const plain = attempts.filter(({ result }) => compressionRatio === null || result.compressionRatio <= compressionRatio);
+  const plain = attempts.filter(
+    ({ result }) => compressionRatio === null || result.compressionRatio <= compressionRatio,
+  );
   return (plain.length > 0 ? plain : attempts).reduce((best, one) =>
     one.result.avgLogprob > best.result.avgLogprob ? one : best,
   );

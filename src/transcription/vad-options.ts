@@ -110,7 +110,7 @@ export function resolveVad(context: TranscriptionContext, options: VadOptions): 
       noSpeech: orDefault(options.noSpeechThreshold, 0.6),
     },
     layout: {
-      window: ((windowFrames(engine.dimensions) / 100) * (T.fill ?? 1)) * SAMPLE_RATE,
+      window: (windowFrames(engine.dimensions) / 100) * (T.fill ?? 1) * SAMPLE_RATE,
       edge: (T.edge ?? 0.4) * SAMPLE_RATE,
       pause: (T.pause ?? 1) * SAMPLE_RATE,
     },

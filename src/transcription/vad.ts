@@ -8,7 +8,12 @@ import { SpeechWindows, type SpeechDetector } from "./speech-windows.ts";
 import type { SpeechWindow } from "./speech-window.ts";
 import { resolveVad, type VadOptions } from "./vad-options.ts";
 
-export async function proto(context: TranscriptionContext, audio: AudioStream, detector: SpeechDetector, options: VadOptions) {
+export async function proto(
+  context: TranscriptionContext,
+  audio: AudioStream,
+  detector: SpeechDetector,
+  options: VadOptions,
+) {
   const resolved = resolveVad(context, options);
   const { engine, tokenizer } = context;
   const windower = new SpeechWindows(detector, resolved.speech, resolved.layout);
@@ -23,19 +28,27 @@ export async function proto(context: TranscriptionContext, audio: AudioStream, d
     if (language === undefined) {
       const detections = await detectLanguage(engine, encoded, tokenizer);
       const sums: Record<string, number> = {};
-      for (const d of detections.slice(0, 4)) for (const [code, p] of Object.entries(d.probabilities)) sums[code] = (sums[code] ?? 0) + p;
+      for (const d of detections.slice(0, 4))
+        for (const [code, p] of Object.entries(d.probabilities)) sums[code] = (sums[code] ?? 0) + p;
       language = Object.entries(sums).sort((a, b) => b[1] - a[1])[0][0];
     }
     const jobs = batch.map((window) => ({ window, language: language! }));
-    await decodeSpeech({ ...context, engine }, jobs, encoded, resolved, undefined, (job, text) => { texts[at + job] = text; });
+    await decodeSpeech({ ...context, engine }, jobs, encoded, resolved, undefined, (job, text) => {
+      texts[at + job] = text;
+    });
     encoded.dispose();
   }
-  const segments = texts.flat().map((t) => ({ ...t, text: tokenizer.decode(t.tokens.filter((x) => x < tokenizer.special.eot)) }));
+  const segments = texts
+    .flat()
+    .map((t) => ({ ...t, text: tokenizer.decode(t.tokens.filter((x) => x < tokenizer.special.eot)) }));
   return {
     text: segments.map((s) => s.text).join(""),
     language: language ?? "en",
     segments,
-    windows: windows.map((w) => [w.pieces.map((p) => [p.start / SAMPLE_RATE, p.end / SAMPLE_RATE]), w.samples.length / SAMPLE_RATE]),
+    windows: windows.map((w) => [
+      w.pieces.map((p) => [p.start / SAMPLE_RATE, p.end / SAMPLE_RATE]),
+      w.samples.length / SAMPLE_RATE,
+    ]),
     speech: windower.speech.map((s) => [s.start / SAMPLE_RATE, s.end / SAMPLE_RATE]),
   };
 }

@@ -80,7 +80,8 @@ export function inRecording(segments: readonly TimedText[], window: SpeechWindow
 function onSpeech({ start, end }: Span, speech: readonly Span[]): Span {
   const first = speech.find((span) => span.end > start + TOLERANCE);
   const last = speech.findLast((span) => span.start < end - TOLERANCE);
-  if (first === undefined || last === undefined || first.start > last.start) return { start, end: Math.max(start, end) };
+  if (first === undefined || last === undefined || first.start > last.start)
+    return { start, end: Math.max(start, end) };
   const begin = Math.max(start, first.start);
   return { start: begin, end: Math.max(begin, Math.min(end, last.end)) };
 }

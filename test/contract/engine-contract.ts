@@ -373,6 +373,52 @@ const cases = {
     state.dispose();
   },
 
+  "stepRanked() leaves idle rows out, and gives the others what they get beside them": async ({
+    bench,
+    againstItself,
+  }: Suite) => {
+    const { engine, audio, dimensions, model } = await bench();
+    const windows = [0, 0, 1, 1, 3, 3];
+    const { nVocab } = dimensions;
+    const histories = windows.map((_, row) => randomTokens(3, nVocab, 20 + row));
+    const { rules } = request(model, { timestamps: false, seed: 5 });
+    const start = () =>
+      engine.startDecoder(
+        audio,
+        windows.map((window, row) => ({ window, prompt: histories[row] })),
+      );
+    const [all, some] = [await start(), await start()];
+    const texts = windows.map((): number[] => []);
+    const idleFrom = [9, 9, 1, 1, 2, 2]; // turn
+    for (let turn = 0; turn < 4; turn++) {
+      const tokens = Int32Array.from(randomTokens(6, nVocab, 40 + turn));
+      texts.forEach((text, row) => text.push(tokens[row]));
+      const request = { generated: texts, rules, k: 3 };
+      const expected = await engine.stepRanked(all.state, { ...request, tokens });
+      const idle = idleFrom.map((from) => turn >= from);
+      const actual = await engine.stepRanked(some.state, {
+        ...request,
+        tokens: tokens.map((token, row) => (idle[row] ? -1 : token)),
+      });
+      for (const [row, isIdle] of idle.entries()) {
+        const [ids, logprobs] = [actual.ids, actual.logprobs].map((each) => each.subarray(3 * row, 3 * row + 3));
+        if (isIdle) {
+          expect([...ids]).toEqual([-1, -1, -1]);
+          expect([...logprobs]).toEqual([-Infinity, -Infinity, -Infinity]);
+        } else {
+          expect(
+            relativeError(logprobs as Float32Array, expected.logprobs.subarray(3 * row, 3 * row + 3)),
+          ).toBeLessThan(againstItself);
+        }
+      }
+      // Rows of windows that are left go on from each other.
+      const from = Int32Array.of(1, 1, 2, 3, 4, 5);
+      for (const { state } of [all, some]) await engine.reorder(state, from);
+      texts[0] = [...texts[1]];
+    }
+    for (const { state } of [all, some]) state.dispose();
+  },
+
   "reorder() makes rows go on from other rows of their window": async ({ bench, againstItself }: Suite) => {
     const { engine, audio, dimensions } = await bench();
     const windows = [1, 1, 1, 3, 3, 3];

@@ -4,6 +4,7 @@
  * Calls run one after the other, since each fills the GPU. Weights and activations are float16, bfloat16 or float32; sums, the residual stream
  * and the statistics of norms are float32 always.
  */
+import { IDLE } from "../token-scores.ts";
 import { EngineUnavailableError, withHint } from "../../errors.ts";
 import { windowFrames, type ModelDimensions, type ParameterSource } from "../../model/index.ts";
 import { assertShape, tensor, type Tensor } from "../../tensor/index.ts";
@@ -382,11 +383,17 @@ class CudaEngine implements Engine {
     const decoder = this.#decoder(state);
     checkRank(request, decoder.rows, decoder.length, this.dimensions);
     const { rules, k } = request;
-    const tokens = Int32Array.from(request.tokens);
+    // A step is a captured graph of all rows: idle ones are computed with the others.
+    const tokens = request.tokens.map((token) => (token === IDLE ? rules.eot : token));
+    const idle = [...request.tokens.keys()].filter((row) => request.tokens[row] === IDLE);
     const history = packHistory(request.generated, rules);
     return this.#queue(async () => {
       const ranked = await this.#rank(this.#step(decoder, tokens), tokens.length, history, rules, k);
       decoder.length++;
+      for (const row of idle) {
+        ranked.ids.fill(-1, row * k, (row + 1) * k);
+        ranked.logprobs.fill(-Infinity, row * k, (row + 1) * k);
+      }
       return finiteRanked(this, ranked);
     });
   }

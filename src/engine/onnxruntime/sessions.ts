@@ -7,7 +7,7 @@ import type * as ort from "onnxruntime-node";
 import { windowFrames } from "../../model/index.ts";
 import { allFinite } from "../../tensor/index.ts";
 import type { AttendRequest, Generated, GenerateRequest, RankedTokens, RankRequest } from "../engine.ts";
-import { rankRows } from "../token-scores.ts";
+import { IDLE, rankRows } from "../token-scores.ts";
 import { scoresGraph, tokenProbsGraph } from "./attention-graphs.ts";
 import { stackRows, takeRows } from "./batch.ts";
 import { crossQueryPorts, ROW_STATE, selfCachePorts } from "./decoder-graph.ts";
@@ -24,8 +24,10 @@ type Feeds = Record<string, ort.Tensor>;
 
 interface DecoderBatch {
   rows: number;
-  readonly cross: Feeds;
+  cross: Feeds;
   past: Feeds;
+  /** Rows of the caller that are left, where others have become idle. */
+  kept?: readonly number[];
 }
 
 /** Rows with prompts of one length, in one batch. */
@@ -148,12 +150,39 @@ export class Sessions {
 
   /** Rules and ranking are plain passes here: five rows take 5 ms, a third of what their logits cost on the way to the caller. */
   async stepRanked(handle: number, request: RankRequest): Promise<RankedTokens> {
-    const logits = await this.step(handle, request.tokens);
+    const batch = this.#batch(handle);
+    const { tokens, generated, rules, k } = request;
+    const ids = new Int32Array(tokens.length * k).fill(-1);
+    const logprobs = new Float32Array(tokens.length * k).fill(-Infinity);
+    const rows = this.#dropIdle(batch, tokens);
+    if (rows.length === 0) return { ids, logprobs };
+    const own = Int32Array.from(rows, (row) => tokens[row]);
+    const logits = await this.step(handle, own);
     const isFinite = allFinite(logits);
-    const ranked = rankRows(logits, request);
+    const ranked = rankRows(logits, { tokens: own, generated: rows.map((row) => generated[row]), rules, k });
+    for (const [i, row] of rows.entries()) {
+      ids.set(ranked.ids.subarray(i * k, (i + 1) * k), row * k);
+      logprobs.set(ranked.logprobs.subarray(i * k, (i + 1) * k), row * k);
+    }
     // A ranking passes over what is no number: the log-probabilities tell the engine.
-    if (!isFinite) ranked.logprobs.fill(NaN);
-    return ranked;
+    if (!isFinite) logprobs.fill(NaN);
+    return { ids, logprobs };
+  }
+
+  /** Takes the rows of windows that are idle out of the batch. @returns the rows that are left, by the caller's numbers */
+  #dropIdle(batch: DecoderBatch, tokens: Int32Array): readonly number[] {
+    const rows = batch.kept ?? Array.from(tokens, (_, row) => row);
+    const left = [...rows.keys()].filter((i) => tokens[rows[i]] !== IDLE);
+    if (left.length === rows.length) return rows;
+    const kept = left.map((i) => rows[i]);
+    batch.kept = kept;
+    batch.rows = kept.length;
+    if (kept.length === 0) return kept;
+    const windows = Object.values(batch.cross)[0].dims[0];
+    const each = rows.length / windows;
+    batch.past = this.#takeEach(batch.past, left);
+    batch.cross = this.#takeEach(batch.cross, [...new Set(left.map((i) => Math.floor(i / each)))]);
+    return kept;
   }
 
   async attend(
@@ -207,7 +236,13 @@ export class Sessions {
 
   reorder(handle: number, from: Int32Array): void {
     const batch = this.#batch(handle);
-    batch.past = this.#takeEach(batch.past, from);
+    const { kept } = batch;
+    if (kept === undefined) batch.past = this.#takeEach(batch.past, from);
+    else if (kept.length > 0)
+      batch.past = this.#takeEach(
+        batch.past,
+        Int32Array.from(kept, (row) => kept.indexOf(from[row])),
+      );
   }
 
   #batch(handle: number): DecoderBatch {

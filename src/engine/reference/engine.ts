@@ -34,7 +34,7 @@ import type {
   RankRequest,
 } from "../engine.ts";
 import { applyTokenRules, argmax, logSumExp } from "../token-rules.ts";
-import { rankRows } from "../token-scores.ts";
+import { IDLE, rankRows } from "../token-scores.ts";
 import {
   checkAttend,
   checkCombine,
@@ -200,7 +200,9 @@ export class ReferenceEngine implements Engine {
   async stepRanked(state: DecoderState, request: RankRequest): Promise<RankedTokens> {
     const decoder = this.decoder(state);
     checkRank(request, decoder.rows, decoder.length, this.dimensions);
-    return rankRows(finiteLogits(this, this.advance(decoder, request.tokens)), request);
+    // Idle rows are computed with the others, and not looked at.
+    const tokens = request.tokens.map((token) => (token === IDLE ? request.rules.eot : token));
+    return rankRows(finiteLogits(this, this.advance(decoder, tokens)), request);
   }
 
   async reorder(state: DecoderState, from: Int32Array): Promise<void> {
