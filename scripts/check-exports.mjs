@@ -19,7 +19,9 @@ export const INTERNAL = new Map([
   ["onnx", "how graphs are written is the cpu engine's own affair"],
   ["options", "how options are checked shows in the errors of those that have them"],
   ["pipeline", "it is what the main entry point offers"],
+  ["safetensors", "sotto/checkpoint offers what it has"],
   ["tensor", "a tensor is a plain { data, dims }, and its type comes with what takes or gives one"],
+  ["wasm", "how kernels are assembled is the affair of those that have them"],
 ]);
 
 /**

@@ -141,10 +141,14 @@ export function packWeights(
       `Cannot pack weights [${outputs}, ${inputs}] in blocks of ${block} and steps of ${INNER_STEP}`,
     );
   }
-  return Float32Array.from({ length: outputs * inputs }, (_, i) => {
-    const [first, inside] = [Math.floor(i / (inputs * block)) * block, i % (inputs * block)];
-    return weight(first + (inside % block), Math.floor(inside / block));
-  });
+  const packed = new Float32Array(outputs * inputs);
+  let at = 0;
+  for (let first = 0; first < outputs; first += block) {
+    for (let input = 0; input < inputs; input++) {
+      for (let output = first; output < first + block; output++) packed[at++] = weight(output, input);
+    }
+  }
+  return packed;
 }
 
 function range(count: number): number[] {

@@ -6,6 +6,7 @@
  * https://github.com/snakers4/silero-vad (version 6, MIT licence).
  */
 import { assembleModule, PAGE_BYTES } from "../wasm/index.ts";
+import { sigmoid, tanh } from "./activations.ts";
 import { COLUMNS, CONTEXT_SAMPLES, FRAME_SAMPLES, HOP_SAMPLES, MIRRORED_SAMPLES, N_HIDDEN } from "./constants.ts";
 import { matmulFunction, packWeights, type Matmul } from "./matmul-kernel.ts";
 import { parseSileroWeights, type SileroWeights } from "./silero-weights.ts";
@@ -269,14 +270,6 @@ export class SileroVad {
 
 function outputColumns({ columns, stride }: Convolution): number {
   return Math.ceil(columns / stride);
-}
-
-function sigmoid(x: number): number {
-  return 1 / (1 + Math.exp(-x));
-}
-
-function tanh(x: number): number {
-  return 1 - 2 / (1 + Math.exp(2 * x));
 }
 
 /** Places arrays one after another in a memory. */

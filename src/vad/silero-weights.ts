@@ -56,7 +56,9 @@ export function parseSileroWeights(bytes: Uint8Array, path: string): SileroWeigh
     } else {
       const { byteOffset, byteLength } = entry;
       const view = new DataView(bytes.buffer, bytes.byteOffset + byteOffset, byteLength);
-      weights[name] = Float32Array.from({ length: byteLength / 4 }, (_, i) => view.getFloat32(4 * i, true));
+      const values = new Float32Array(byteLength / 4);
+      for (let i = 0; i < values.length; i++) values[i] = view.getFloat32(4 * i, true);
+      weights[name] = values;
     }
   }
   const basis = weights["stft_conv.weight"];
