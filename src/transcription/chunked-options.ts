@@ -24,12 +24,13 @@ import {
   whole,
   type OptionKind,
 } from "../options/index.ts";
+import type { SileroVad } from "../vad/index.ts";
 import type { WordOptions } from "./piece-words.ts";
 import type { Segment } from "./transcript.ts";
 import { windowLayout, type WindowLayout } from "./windows.ts";
 
 /** Batches above this gain nothing on any device, and their audio and caches fill the memory. */
-const MAX_BATCH_SIZE = 1024;
+export const MAX_BATCH_SIZE = 1024;
 
 export interface TranscriptionDefaults extends DecodingDefaults {
   /** Heads that word times are made of. */
@@ -42,6 +43,8 @@ export interface TranscriptionContext {
   readonly tokenizer: DecodingTokenizer;
   /** What the checkpoint says of its decoding; fields that it lacks are null or missing. */
   readonly generation: TranscriptionDefaults;
+  /** Finds speech, for the algorithms that need it. */
+  readonly vad?: SileroVad | undefined;
 }
 
 /** How far a recording is transcribed. */

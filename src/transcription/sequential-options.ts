@@ -28,10 +28,10 @@ import type { Segment } from "./transcript.ts";
 const DEFAULT_TEMPERATURES: readonly number[] = [0, 0.2, 0.4, 0.6, 0.8, 1];
 
 /** More attempts at one window than anybody waits for. */
-const MAX_TEMPERATURES = 100;
+export const MAX_TEMPERATURES = 100;
 
 /** openai/whisper's default, whatever the checkpoint says (facts 2.4.1). */
-const DEFAULT_MAX_INITIAL_TIMESTAMP = 1;
+export const DEFAULT_MAX_INITIAL_TIMESTAMP = 1;
 
 /** Names, defaults and meaning are openai/whisper's `transcribe` and `DecodingOptions` (facts 2.3, 2.4.1). */
 export interface SequentialOptions extends DecodingOptions, Omit<SearchOptions, "temperature" | "prompt"> {
@@ -79,7 +79,7 @@ export interface SequentialOptions extends DecodingOptions, Omit<SearchOptions, 
 }
 
 /** null turns a rule off. */
-const threshold = (kind: OptionKind): OptionKind => orNull(kind, "no threshold");
+export const threshold = (kind: OptionKind): OptionKind => orNull(kind, "no threshold");
 
 const { temperature, prompt: _prompt, ...SEARCH } = SEARCH_OPTIONS;
 
@@ -144,12 +144,7 @@ export function resolveSequential(context: TranscriptionContext, options: Sequen
   // Told what was written before, a later window has a context of any length: refused now, and not after an hour.
   const prompt = conditionOnPreviousText ? new Array<number>(nTextCtx).fill(tokenizer.special.eot) : initialPrompt;
   for (const search of searches) assertSearch(tokenizer, nTextCtx, decoding, { ...search, prompt });
-  const thresholds = {
-    compressionRatio: orDefault(options.compressionRatioThreshold, 2.4),
-    entropy: orDefault(options.entropyThreshold, null),
-    logprob: orDefault(options.logprobThreshold, -1),
-    noSpeech: orDefault(options.noSpeechThreshold, 0.6),
-  };
+  const thresholds = resolveThresholds(options);
   const languagePerWindow = options.languagePerWindow ?? false;
   if (languagePerWindow && options.language !== undefined) {
     throw new OptionError("languagePerWindow", "Languages cannot be detected per window when the language is given", {
@@ -182,7 +177,23 @@ function searchOptions(options: SequentialOptions): SearchOptions {
   return { beamSize, bestOf, patience, lengthPenalty, entropyThreshold, prefix, seed, hotwords, allowedPhrases };
 }
 
-function resolveTemperatures(asked: SequentialOptions["temperature"] = DEFAULT_TEMPERATURES): readonly number[] {
+/** The thresholds asked for, with openai/whisper's defaults. */
+export function resolveThresholds(
+  options: Pick<
+    SequentialOptions,
+    "compressionRatioThreshold" | "entropyThreshold" | "logprobThreshold" | "noSpeechThreshold"
+  >,
+): Thresholds {
+  return {
+    compressionRatio: orDefault(options.compressionRatioThreshold, 2.4),
+    entropy: orDefault(options.entropyThreshold, null),
+    logprob: orDefault(options.logprobThreshold, -1),
+    noSpeech: orDefault(options.noSpeechThreshold, 0.6),
+  };
+}
+
+/** The ladder of temperatures. */
+export function resolveTemperatures(asked: SequentialOptions["temperature"] = DEFAULT_TEMPERATURES): readonly number[] {
   return typeof asked === "number" ? [asked] : asked;
 }
 

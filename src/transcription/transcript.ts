@@ -8,8 +8,8 @@ export interface Word {
   readonly probability: number;
 }
 
-/** What was wrong with a window: it repeated itself, or the model was unsure of it. */
-export type FallbackReason = "compressionRatio" | "avgLogprob" | "entropy";
+/** What was wrong with a window: it repeated itself, the model was unsure of it, or nobody says so many words in its time. */
+export type FallbackReason = "compressionRatio" | "avgLogprob" | "entropy" | "speechRate";
 
 /** A decoding of a window that was not good enough. */
 export interface FailedAttempt {
@@ -55,6 +55,22 @@ export interface TranscriptChunk {
   readonly language?: string;
 }
 
+/** Part of a recording, in seconds. */
+export interface TimeSpan {
+  readonly start: number;
+  readonly end: number;
+}
+
+/** How much of the speech that was found in a recording has text. */
+export interface Coverage {
+  /** Speech found. */
+  readonly speechSeconds: number;
+  /** Speech that has text. */
+  readonly transcribedSeconds: number;
+  /** Stretches of speech without text, in order; shorter ones than 0.7 s are not told. */
+  readonly untranscribed: readonly TimeSpan[];
+}
+
 export interface Transcript {
   /** Not stripped: begins with the model's own leading space. */
   readonly text: string;
@@ -72,6 +88,8 @@ export interface Transcript {
   readonly hasTimestamps?: boolean;
   /** Where timestamps or languages were asked for: unless `returnTimestamps` was false. */
   readonly chunks?: readonly TranscriptChunk[];
+  /** Where speech was found before it was transcribed. */
+  readonly coverage?: Coverage;
   /** What the user should know: audio that could only be read in part, options without effect, text cut at the limit. */
   readonly warnings: readonly string[];
 }

@@ -95,6 +95,25 @@ export class SpeechSegmenter {
   }
 
   /**
+   * Ends the speech that goes on at a sample, where other speech begins: for those who may not wait for its end.
+   *
+   * @param at sample within speech, not after the last frame
+   * @returns the spans that are final now and were not before
+   * @throws {RangeError} if nobody speaks, or that speech begins later
+   */
+  split(at: number): SpeechSpan[] {
+    const { speech } = this;
+    if (speech === undefined || at <= speech.start || at > this.frames * FRAME_SAMPLES) {
+      throw new RangeError(`Cannot split speech at sample ${at}, where none goes on`);
+    }
+    this.close(speech, at);
+    const silence = speech.silence === undefined ? undefined : Math.max(at, speech.silence);
+    this.speech = { start: at, silence };
+    this.settle(this.frames * FRAME_SAMPLES - FRAME_SAMPLES);
+    return this.takeSpans();
+  }
+
+  /**
    * Ends the stream; the next push begins another.
    *
    * @param nSamples length of the stream: it ends within the last frame or with it

@@ -2,7 +2,7 @@
  * A window of speech: stretches of the recording, laid one after the other with their long pauses shortened, and the way from its time back to
  * the recording's.
  */
-import { SAMPLE_RATE } from "../audio/constants.ts";
+import { SAMPLE_RATE } from "../../audio/constants.ts";
 
 /** Part of a recording, in samples. */
 export interface Span {
@@ -74,6 +74,12 @@ export function recordingTime(pieces: readonly Piece[], seconds: number, isEnd: 
   let found = pieces[0];
   for (const piece of pieces) if (isEnd ? piece.at < sample : piece.at <= sample) found = piece;
   return Math.min(found.start + Math.max(0, sample - found.at), found.end) / SAMPLE_RATE;
+}
+
+/** Time of a window, in seconds, for a sample of the recording; of one that the window leaves out, that of the next it has. */
+export function windowTime(pieces: readonly Piece[], sample: number): number {
+  const piece = pieces.find(({ end }) => end >= sample) ?? pieces[pieces.length - 1];
+  return (piece.at + Math.min(Math.max(sample, piece.start), piece.end) - piece.start) / SAMPLE_RATE;
 }
 
 /** A window of some of another's speech, cut out of its samples. */

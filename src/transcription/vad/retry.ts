@@ -1,0 +1,48 @@
+/** Decodes a window again, at higher and higher temperatures, until nothing is wrong with its text; else takes the best that was found. */
+import type { DecodingResult } from "../../decoding/index.ts";
+import { fallbackReasons, type Thresholds } from "../fallback.ts";
+import type { FailedAttempt, FallbackReason } from "../transcript.ts";
+
+/** Nobody says so many words a second; a letter of a script without spaces counts as half a word. */
+const MOST_WORDS_PER_SECOND = 9;
+/** Words that are always possible: speech found is shorter than speech by what is silent at its edges. */
+const WORDS_IN_PASSING = 4;
+
+/** What is wrong with the text of so many seconds of speech. */
+export function firstFault(result: DecodingResult, thresholds: Thresholds, seconds: number): FallbackReason[] {
+  const reasons = fallbackReasons(result, thresholds);
+  if (wordsOf(result.text) > MOST_WORDS_PER_SECOND * seconds + WORDS_IN_PASSING) reasons.push("speechRate");
+  return reasons;
+}
+
+function wordsOf(text: string): number {
+  const letters = text.match(/[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\p{Script=Thai}]/gu)?.length ?? 0;
+  const words = text.match(/[^\s\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\p{Script=Thai}]+/gu)?.length ?? 0;
+  return words + letters / 2;
+}
+
+/**
+ * @param attempts how often the window can be tried, 1 or more
+ * @param faultsOf what is wrong with a result
+ * @param decode makes attempt 0, 1, 2 ...
+ * @returns the first attempt without a fault, else the likeliest of those with the fewest grave ones; and all that had some
+ */
+export async function retry(
+  attempts: number,
+  faultsOf: (result: DecodingResult) => readonly FallbackReason[],
+  decode: (attempt: number) => Promise<DecodingResult>,
+): Promise<{ result: DecodingResult; failed: FailedAttempt[] }> {
+  const tried: { result: DecodingResult; reasons: readonly FallbackReason[] }[] = [];
+  const failed: FailedAttempt[] = [];
+  for (let attempt = 0; attempt < attempts; attempt++) {
+    const result = await decode(attempt);
+    const reasons = faultsOf(result);
+    if (reasons.length === 0) return { result, failed };
+    tried.push({ result, reasons });
+    failed.push({ temperature: result.temperature, reasons });
+  }
+  const isLikely = ({ reasons }: (typeof tried)[0]): boolean => reasons.every((reason) => reason === "avgLogprob");
+  const candidates = tried.some(isLikely) ? tried.filter(isLikely) : tried;
+  const [best] = [...candidates].sort((a, b) => b.result.avgLogprob - a.result.avgLogprob);
+  return { result: best.result, failed };
+}
