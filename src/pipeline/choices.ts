@@ -40,10 +40,11 @@ export const DTYPES = ["auto", "float32", "float16", "bfloat16", "int8"] as cons
 export type DTypeOption = (typeof DTYPES)[number];
 
 /**
- * The way through long recordings. `chunked`: fixed windows that overlap, many at once (Whisper JAX, Hugging Face).
- * `sequential`: one window after the other, each knowing the text before it (openai/whisper): slower, and more accurate.
+ * The way through long recordings. `vad`, the default: speech is found first and packed into windows that end in pauses, many computed at once; what
+ * the model leaves out is decoded anew. `chunked`: fixed windows that overlap, many at once (Whisper JAX, Hugging Face). `sequential`: one window
+ * after the other, each knowing the text before it (openai/whisper).
  */
-export const ALGORITHMS = ["chunked", "sequential"] as const;
+export const ALGORITHMS = ["vad", "chunked", "sequential"] as const;
 export type Algorithm = (typeof ALGORITHMS)[number];
 
 /** The bundled model: it is in the package, so nothing is downloaded. It knows synthetic speech only, and is never a default. */

@@ -14,17 +14,21 @@ import {
   BATCH_SIZE,
   transcribeManyChunked,
   transcribeManySequential,
+  transcribeManyVad,
   type ManyChunkedOptions,
   type Segment,
   type Transcript,
+  type AudioSource,
   type TranscriptionContext,
 } from "../transcription/index.ts";
 import { defaultModel } from "./choices.ts";
 import { EventQueue } from "./event-queue.ts";
 import { assertLoadable, loadCheckpoint, loadTokenizer, loadWarnings, openEngine, type LoadOptions } from "./load.ts";
+import { loadSileroVad } from "./load-vad.ts";
 import { modelWarnings } from "./model-warnings.ts";
 import {
   resolveTranscribe,
+  type AlgorithmOptions,
   type ResolvedTranscribe,
   type TranscribeManyOptions,
   type TranscribeOptions,
@@ -201,30 +205,39 @@ export class WhisperPipeline {
 
   async #run(
     inputs: readonly AudioInput[],
-    { algorithm, audio, returnTimestamps, options }: ResolvedTranscribe,
+    { audio, returnTimestamps, ...asked }: ResolvedTranscribe,
     onResult?: ManyChunkedOptions["onResult"],
   ): Promise<PromiseSettledResult<Transcript>[]> {
-    const addChunks = algorithm === "sequential" && returnTimestamps;
+    const addChunks = asked.algorithm !== "chunked" && returnTimestamps;
     const finish = (result: PromiseSettledResult<Transcript>): PromiseSettledResult<Transcript> =>
       withWarnings(addChunks ? withChunks(result) : result, this.warnings);
-    return this.#share(options.signal, async (engine, signal) => {
-      const context = { ...this.context, engine };
+    return this.#share(asked.options.signal, async (engine, signal) => {
       const load = withoutUndefined({ ...audio, signal });
       const sources = inputs.map((input) => (): Promise<AudioStream> => openAudio(input, load));
       const events = {
         signal,
         onResult: onResult && ((result: PromiseSettledResult<Transcript>, i: number) => onResult(finish(result), i)),
       };
-      const results =
-        algorithm === "chunked"
-          ? await transcribeManyChunked(context, sources, {
-              ...options,
-              ...events,
-              batchSize: options.batchSize ?? this.#batchSize,
-            })
-          : await transcribeManySequential(context, sources, { ...options, ...events });
+      const results = await this.#transcribe({ ...this.context, engine }, sources, asked, events);
       return results.map(finish);
     });
+  }
+
+  async #transcribe(
+    context: TranscriptionContext,
+    sources: readonly AudioSource[],
+    asked: AlgorithmOptions,
+    events: Pick<ManyChunkedOptions, "signal" | "onResult">,
+  ): Promise<PromiseSettledResult<Transcript>[]> {
+    if (asked.algorithm === "sequential") {
+      return transcribeManySequential(context, sources, { ...asked.options, ...events });
+    }
+    const batchSize = asked.options.batchSize ?? this.#batchSize;
+    if (asked.algorithm === "chunked") {
+      return transcribeManyChunked(context, sources, { ...asked.options, ...events, batchSize });
+    }
+    const vad = await loadSileroVad();
+    return transcribeManyVad({ ...context, vad }, sources, { ...asked.options, ...events, batchSize });
   }
 
   /** Frees the engine. Safe to call twice. */

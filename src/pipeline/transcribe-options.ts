@@ -17,12 +17,15 @@ import {
 import {
   CHUNKED_OPTIONS,
   SEQUENTIAL_OPTIONS,
+  VAD_TRANSCRIPTION_OPTIONS,
   type ChunkedOptions,
   type ManyChunkedOptions,
   type ManySequentialOptions,
+  type ManyVadTranscriptionOptions,
   type Progress,
   type Segment,
   type SequentialOptions,
+  type VadTranscriptionOptions,
 } from "../transcription/index.ts";
 import { ALGORITHMS, type Algorithm } from "./choices.ts";
 
@@ -47,22 +50,33 @@ type AudioOptions = Omit<LoadAudioOptions, "signal">;
 interface TimestampOptions {
   /**
    * Default true: the model is asked when each segment begins and ends, and the transcript has `chunks`. False: the chunked algorithm
-   * gives one segment that holds the whole text, the sequential one gives segments with times but no `chunks`. "word" is true
+   * gives one segment that holds the whole text, the others give segments with times but no `chunks`. "word" is true
    * with `wordTimestamps`.
    */
   readonly returnTimestamps?: boolean | "word" | undefined;
 }
 
-/** Options that only the other algorithm has, so that the compiler refuses them. */
-type No<Keys extends PropertyKey> = { readonly [K in Keys]?: undefined };
+/** Options that only other algorithms have, so that the compiler refuses them. */
+type No<Own, Others> = { readonly [K in Exclude<keyof Named<Others>, keyof Named<Own>>]?: undefined };
 type Chunked = Omit<ChunkedOptions, "returnTimestamps">;
-type OnlySequential = Exclude<keyof Named<SequentialOptions>, keyof Named<ChunkedOptions>>;
-type OnlyChunked = Exclude<keyof Named<Chunked>, keyof Named<SequentialOptions>>;
+type Vad = VadTranscriptionOptions;
 type Named<T> = T & Aliased<T, typeof ALIASES>;
 
-/** What a call may ask of the chunked algorithm, which is the default. */
+/** What a call may ask of the vad algorithm, which is the default. */
+export interface VadTranscribeOptions
+  extends Vad, Aliased<Vad, typeof ALIASES>, AudioOptions, TimestampOptions, No<Vad, Chunked & SequentialOptions> {
+  readonly algorithm?: "vad" | undefined;
+}
+
+/** What a call may ask of the chunked algorithm. */
 export interface ChunkedTranscribeOptions
-  extends Chunked, Aliased<Chunked, typeof ALIASES>, AudioOptions, TimestampOptions, No<OnlySequential> {
+  extends
+    Chunked,
+    Aliased<Chunked, typeof ALIASES>,
+    AudioOptions,
+    TimestampOptions,
+    No<Chunked, Vad & SequentialOptions> {
+  /** May be left out beside an option that only this algorithm has: `{ strideLength: 2 }`. */
   readonly algorithm?: "chunked" | undefined;
 }
 
@@ -73,15 +87,16 @@ export interface SequentialTranscribeOptions
     Aliased<SequentialOptions, typeof ALIASES>,
     AudioOptions,
     TimestampOptions,
-    No<OnlyChunked> {
-  /** May be left out beside an option that only this algorithm has: `{ beamSize: 5 }`. */
+    No<SequentialOptions, Vad & Chunked> {
+  /** May be left out beside an option that only this algorithm has: `{ conditionOnPreviousText: true }`. */
   readonly algorithm?: "sequential" | undefined;
 }
 
 /**
- * What a call may ask. Which algorithm runs is `algorithm`, else the one that alone has an option that is given, else chunked.
+ * What a call may ask. Which algorithm runs is `algorithm`, else vad if it has all options that are given, else the first that has them of
+ * chunked and sequential.
  */
-export type TranscribeOptions = ChunkedTranscribeOptions | SequentialTranscribeOptions;
+export type TranscribeOptions = VadTranscribeOptions | ChunkedTranscribeOptions | SequentialTranscribeOptions;
 
 interface ManyEvents {
   readonly onProgress?: ((progress: Progress, index: number) => void) | undefined;
@@ -89,8 +104,10 @@ interface ManyEvents {
 }
 
 /** The same for several recordings: what is reported says of which one, by its index. */
-export type TranscribeManyOptions = ManyChunkedTranscribeOptions | ManySequentialTranscribeOptions;
+export type TranscribeManyOptions =
+  ManyVadTranscribeOptions | ManyChunkedTranscribeOptions | ManySequentialTranscribeOptions;
 
+export interface ManyVadTranscribeOptions extends Omit<VadTranscribeOptions, keyof ManyEvents>, ManyEvents {}
 export interface ManyChunkedTranscribeOptions extends Omit<ChunkedTranscribeOptions, keyof ManyEvents>, ManyEvents {}
 export interface ManySequentialTranscribeOptions
   extends Omit<SequentialTranscribeOptions, keyof ManyEvents>, ManyEvents {}
@@ -101,35 +118,39 @@ interface TranscribeOption {
   readonly algorithms: readonly Algorithm[];
 }
 
-/** All options, by their own names. */
-export const TRANSCRIBE_OPTIONS: Readonly<Record<string, TranscribeOption>> = {
-  ...table(SEQUENTIAL_OPTIONS, ["sequential"]),
-  ...table(CHUNKED_OPTIONS, ["chunked"]),
-  ...table(namesOfBoth(), ALGORITHMS),
-  ...table(AUDIO_OPTIONS, ALGORITHMS),
-  ...table({ returnTimestamps: anyOf(flag, oneOf(["word"])), algorithm: oneOf(ALGORITHMS) }, ALGORITHMS),
+/** Each algorithm's own options. */
+const OPTIONS_OF: Readonly<Record<Algorithm, Readonly<Record<string, OptionKind>>>> = {
+  vad: VAD_TRANSCRIPTION_OPTIONS,
+  chunked: CHUNKED_OPTIONS,
+  sequential: SEQUENTIAL_OPTIONS,
 };
+
+/** What every algorithm takes. */
+const OPTIONS_OF_ALL = {
+  ...AUDIO_OPTIONS,
+  returnTimestamps: anyOf(flag, oneOf(["word"])),
+  algorithm: oneOf(ALGORITHMS),
+};
+
+/** All options, by their own names. */
+export const TRANSCRIBE_OPTIONS: Readonly<Record<string, TranscribeOption>> = Object.fromEntries([
+  ...ALGORITHMS.flatMap((algorithm) => Object.entries(OPTIONS_OF[algorithm])).map(([name, kind]) => [
+    name,
+    { kind, algorithms: ALGORITHMS.filter((one) => Object.hasOwn(OPTIONS_OF[one], name)) },
+  ]),
+  ...Object.entries(OPTIONS_OF_ALL).map(([name, kind]) => [name, { kind, algorithms: ALGORITHMS }]),
+]) as Record<string, TranscribeOption>;
 
 const NAMES: readonly string[] = [...Object.keys(TRANSCRIBE_OPTIONS), ...Object.keys(ALIASES)];
 
-function table(
-  kinds: Readonly<Record<string, OptionKind>>,
-  algorithms: readonly Algorithm[],
-): Record<string, TranscribeOption> {
-  return Object.fromEntries(Object.entries(kinds).map(([name, kind]) => [name, { kind, algorithms }]));
-}
-
-function namesOfBoth(): Readonly<Record<string, OptionKind>> {
-  return Object.fromEntries(
-    Object.entries(CHUNKED_OPTIONS).filter(([name]) => Object.hasOwn(SEQUENTIAL_OPTIONS, name)),
-  );
-}
+/** An algorithm and its own options. */
+export type AlgorithmOptions =
+  | { readonly algorithm: "vad"; readonly options: ManyVadTranscriptionOptions }
+  | { readonly algorithm: "chunked"; readonly options: ManyChunkedOptions }
+  | { readonly algorithm: "sequential"; readonly options: ManySequentialOptions };
 
 /** Options after the check: the audio's, and the algorithm's own. */
-export type ResolvedTranscribe = { readonly audio: AudioOptions; readonly returnTimestamps: boolean } & (
-  | { readonly algorithm: "chunked"; readonly options: ManyChunkedOptions }
-  | { readonly algorithm: "sequential"; readonly options: ManySequentialOptions }
-);
+export type ResolvedTranscribe = { readonly audio: AudioOptions; readonly returnTimestamps: boolean } & AlgorithmOptions;
 
 /**
  * Checks options, gives them their own names, and chooses the algorithm.
@@ -156,29 +177,41 @@ export function resolveTranscribe(where: string, asked: unknown): ResolvedTransc
   return { audio, returnTimestamps, algorithm, options } as ResolvedTranscribe;
 }
 
-/** The algorithm that is named, else that of the options. @throws {OptionError} if it lacks one of them */
+/** The algorithm that is named, else the first that has all options. @throws {OptionError} if it lacks one of them */
 function chooseAlgorithm(asked: Readonly<Record<string, unknown>>): Algorithm {
   const named = asked["algorithm"] as Algorithm | undefined;
   const given = Object.keys(asked).filter((name) => asked[name] !== undefined);
-  const onlyOf = (algorithm: Algorithm): string | undefined =>
-    given.find((name) => optionOf(name).algorithms.every((one) => one === algorithm));
-  if (named === undefined) {
-    const [chunked, sequential] = [onlyOf("chunked"), onlyOf("sequential")];
-    if (chunked !== undefined && sequential !== undefined) {
-      throw new OptionError(sequential, `Cannot use ${sequential} together with ${chunked}: no algorithm has both`, {
-        hint: `${sequential} is of algorithm "sequential", ${chunked} of "chunked"; leave out one of them`,
-      });
-    }
-    return sequential === undefined ? "chunked" : "sequential";
-  }
-  const [other] = ALGORITHMS.filter((algorithm) => algorithm !== named);
-  const foreign = onlyOf(other);
-  if (foreign !== undefined) {
+  const lacking = (algorithm: Algorithm): string | undefined =>
+    given.find((name) => !optionOf(name).algorithms.includes(algorithm));
+  if (named !== undefined) {
+    const foreign = lacking(named);
+    if (foreign === undefined) return named;
     throw new OptionError(foreign, `Option "${foreign}" does not exist in algorithm "${named}"`, {
-      hint: `algorithm "${other}" has it`,
+      hint: `algorithm ${quoted(optionOf(foreign).algorithms)} has it`,
     });
   }
-  return named;
+  const fitting = ALGORITHMS.find((algorithm) => lacking(algorithm) === undefined);
+  if (fitting !== undefined) return fitting;
+  const narrow = given.filter((name) => optionOf(name).algorithms.length < ALGORITHMS.length);
+  const [one, other] = conflicting(narrow);
+  throw new OptionError(other, `Cannot use ${other} together with ${one}: no algorithm has both`, {
+    hint:
+      `${other} is of algorithm ${quoted(optionOf(other).algorithms)}, ` +
+      `${one} of ${quoted(optionOf(one).algorithms)}; leave out one of them`,
+  });
+}
+
+/** Two options that no algorithm has together; the first and the last where only more of them exclude each other. */
+function conflicting(names: readonly string[]): [one: string, other: string] {
+  for (const [i, other] of names.entries()) {
+    const one = names.slice(0, i).find((name) => !optionOf(name).algorithms.some((each) => optionOf(other).algorithms.includes(each)));
+    if (one !== undefined) return [one, other];
+  }
+  return [names[0], names[names.length - 1]];
+}
+
+function quoted(algorithms: readonly Algorithm[]): string {
+  return algorithms.map((algorithm) => `"${algorithm}"`).join(" or ");
 }
 
 /** By its own name or another. */
