@@ -4,6 +4,9 @@ import { join } from "node:path";
 
 const JFK =
   "And so, my fellow Americans, ask not what your country can do for you, ask what you can do for your country.";
+const GERMAN =
+  "Guten Tag, meine Damen und Herren. Heute sprechen wir über das Wetter in Berlin und über die Geschichte der Stadt. " +
+  "Morgen wird es regnen, aber am Wochenende scheint wieder die Sonne.";
 
 /**
  * What is in each file. Where a container shifts sound in time, samples as sotto's loader gives them go to all programs: what is compared is the
@@ -13,8 +16,8 @@ const FAULTS = [
   { file: "digital_silence_10s.flac", reference: "", speech: [] },
   { file: "tone_0.05s.wav", reference: "", speech: [] },
   { file: "pink_noise_60s.ogg", reference: "", speech: [] },
-  { file: "silence40_then_german.flac", language: "de", reference: null, speech: [{ start: 40, end: 52.21 }] },
-  { file: "jfk_4s.wav", language: "en", reference: "And so, my fellow Americans", speech: [{ start: 0, end: 4 }] },
+  { file: "silence40_then_german.flac", language: "de", reference: GERMAN, speech: [{ start: 40, end: 52.21 }] },
+  { file: "jfk_4s.wav", language: "en", reference: "And so, my fellow Americans, ask", speech: [{ start: 0, end: 4 }] },
   { file: "antiphase_stereo.mp3", language: "en", reference: JFK, speech: [{ start: 0, end: 11 }] },
   { file: "audio_starts_at_4s.mp4", language: "en", reference: JFK, speech: [{ start: 4, end: 15.01 }] },
   {

@@ -65,7 +65,7 @@ function fileLines({ item, result, score: { errors, lost, repeats, invented, mis
   const counts = errors === null ? "?" : `${percent(errors)} (${errors.errors} of ${errors.referenceLength})`;
   const faults = Object.entries({ lost, repeats, invented, misplaced }).filter(([, count]) => count > 0);
   const told = faults.map(([name, count]) => `, ${name} ${count}`).join("");
-  const text = item.reference === "" ? ` "${result.text.trim()}"` : "";
+  const text = item.reference === "" || errors === null ? ` "${result.text.trim()}"` : "";
   return [
     `${item.name}: ${counts}${told}, ${result.language ?? "?"}, ${result.seconds.toFixed(1)} s${text}`,
     ...differences

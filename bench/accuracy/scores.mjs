@@ -58,13 +58,13 @@ function comparedWords({ language, reference, speech }, result) {
     return { reference: wordsOf(reference, language), hypothesis: wordsOf(result.text, language), words };
   }
   const hypothesis = words.map(({ word }) => word);
-  const texts = speech?.every(({ text }) => text !== undefined) ? speech : null;
+  const texts = speech?.length && speech.every(({ text }) => text !== undefined) ? speech : null;
   return { reference: texts?.flatMap(({ text, language }) => wordsOf(text, language)) ?? null, hypothesis, words };
 }
 
 function nearest(speech, time) {
   const distance = ({ start, end }) => Math.max(start - time, time - end, 0);
-  return speech?.reduce((best, one) => (distance(one) < distance(best) ? one : best));
+  return speech?.reduce((best, one) => (best === null || distance(one) < distance(best) ? one : best), null);
 }
 
 /** Words whose time is outside all speech by more than the tolerance; a word that the reference has is only at the wrong place. */
