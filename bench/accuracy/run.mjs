@@ -1,7 +1,7 @@
 // How good transcripts are: sotto's algorithms and dtypes beside the programs of Python, on recordings of people and on sounds without speech.
 // Usage: node bench/accuracy/run.mjs [--sets short,long] [--systems sotto:vad,openai-whisper] [--python PYTHON] ... (README.md of this folder)
 import { writeFileSync } from "node:fs";
-import { availableParallelism, homedir } from "node:os";
+import { homedir } from "node:os";
 import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
@@ -29,7 +29,7 @@ const { values } = parseArgs({
     python: { type: "string" },
     sotto: { type: "string", default: root },
     cache: { type: "string", default: join(root, "node_modules/.cache/accuracy") },
-    threads: { type: "string", default: String(availableParallelism()) },
+    threads: { type: "string", default: "1" },
     json: { type: "string" },
     details: { type: "boolean", default: false },
     list: { type: "boolean", default: false },

@@ -9,7 +9,7 @@ const here = (name) => fileURLToPath(new URL(name, import.meta.url));
  * @typedef {object} System
  * @property {string} name
  * @property {string} process those with the same share a process, so that the model is loaded once
- * @property {{ command: string, args: string[] }} launch
+ * @property {{ command: string, args: string[], env?: Record<string, string> }} launch
  * @property {object} options sent with each recording
  * @property {boolean} cached whether its results are kept: not sotto's, which is what changes
  * @property {string | null} missing why it cannot be run
@@ -118,7 +118,12 @@ function peer(name, program, words, { model, python, threads }) {
   return {
     name,
     process: program,
-    launch: { command: python ?? "", args: [here("peers.py"), program, weights, String(threads)] },
+    launch: {
+      command: python ?? "",
+      args: [here("peers.py"), program, weights, String(threads)],
+      // PyTorch's pools spin while they wait: on a busy machine two threads took four times as long as one.
+      env: { OMP_NUM_THREADS: String(threads) },
+    },
     options,
     cached: true,
     missing,

@@ -44,11 +44,11 @@ export class Transcripts {
     return result;
   }
 
-  /** Program, options, weights and samples: whatever the text depends on, but for the program's version. */
+  /** Program, options, weights, threads and samples: what text and time depend on, but for the program's version. */
   #keyOf({ process, options, launch }, { digest }) {
-    const [, , weights] = launch.args;
+    const [, , weights, threads] = launch.args;
     const { size, mtimeMs } = statSync(weights);
-    const parts = [process, options, weights, size, mtimeMs, digest];
+    const parts = [process, options, threads, weights, size, mtimeMs, digest];
     return createHash("sha256").update(JSON.stringify(parts)).digest("hex");
   }
 
