@@ -17,12 +17,15 @@ const COLUMNS = [
   "CPU s",
 ];
 
-/** A table in Markdown, one system a row; those that were skipped follow with the reason. */
+/** A table in Markdown, one system a row; what was skipped and what failed follow with the reason. */
 export function table(rows) {
   const cells = rows.filter(({ results }) => results !== undefined).map(rowOf);
   const skipped = rows.filter(({ skipped }) => skipped !== undefined);
   const lines = cells.length === 0 ? [] : layOut([COLUMNS, ...cells]);
-  return [...lines, ...skipped.map(({ system, skipped }) => `${system}: skipped: ${skipped}`)].join("\n");
+  const failed = rows.flatMap(({ system, failures = [] }) =>
+    failures.map((failure) => `${system}: failed: ${failure}`),
+  );
+  return [...lines, ...failed, ...skipped.map(({ system, skipped }) => `${system}: skipped: ${skipped}`)].join("\n");
 }
 
 function rowOf({ system, results }) {

@@ -93,20 +93,29 @@ function minutesOf(items) {
   return (items.reduce((sum, { seconds }) => sum + seconds, 0) / 60).toFixed(1);
 }
 
-/** @returns a row of the table: `skipped` with the reason, or `results` with the scores */
+/**
+ * A system that fails on the first recording is skipped: it lacks an option, or a file. One that fails on others has written nothing for them.
+ *
+ * @returns a row of the table: `skipped` with the reason, or `results` with the scores, and `failures`
+ */
 async function runSystem(system, items) {
   const { name, missing } = system;
   if (missing !== null) return { system: name, skipped: missing };
   const results = [];
+  const failures = [];
   for (const { file, load: _load, ...item } of items) {
+    let result;
     try {
-      const result = await transcripts.transcribe(system, file);
-      results.push({ item, result, score: scoreOf(item, result) });
-      if (process.stderr.isTTY) process.stderr.write(`\r${name}: ${results.length} of ${items.length}\x1b[K`);
+      result = await transcripts.transcribe(system, file);
     } catch (error) {
-      return { system: name, skipped: `${item.name}: ${error.message.split("\n")[0]}` };
+      const [reason] = error.message.split("\n");
+      if (results.length === 0) return { system: name, skipped: `${item.name}: ${reason}` };
+      failures.push(`${item.name}: ${reason}`);
+      result = { text: "", language: null, segments: [], seconds: 0, cpuSeconds: 0 };
     }
+    results.push({ item, result, score: scoreOf(item, result) });
+    if (process.stderr.isTTY) process.stderr.write(`\r${name}: ${results.length} of ${items.length}\x1b[K`);
   }
   if (process.stderr.isTTY) process.stderr.write("\r\x1b[K");
-  return { system: name, results };
+  return { system: name, results, failures };
 }

@@ -36,10 +36,13 @@ function white(length, random) {
 /** Power falls by 3 dB an octave: Voss and McCartney, sixteen sources, source k renewed every 2^k samples. */
 function pink(length, random) {
   const sources = Array.from({ length: 16 }, () => normal(random));
+  let sum = sources.reduce((total, value) => total + value, 0);
   return Float32Array.from({ length }, (_, i) => {
     const source = i === 0 ? 0 : Math.min(15, 31 - Math.clz32(i & -i));
-    sources[source] = normal(random);
-    return sources.reduce((sum, value) => sum + value, normal(random));
+    const value = normal(random);
+    sum += value - sources[source];
+    sources[source] = value;
+    return sum + normal(random);
   });
 }
 
