@@ -25,7 +25,12 @@ export function table(rows) {
   const failed = rows.flatMap(({ system, failures = [] }) =>
     failures.map((failure) => `${system}: failed: ${failure}`),
   );
-  return [...lines, ...failed, ...skipped.map(({ system, skipped }) => `${system}: skipped: ${skipped}`)].join("\n");
+  return [
+    ...lines,
+    ...(lines.length > 0 ? [""] : []),
+    ...failed,
+    ...skipped.map(({ system, skipped }) => `${system}: skipped: ${skipped}`),
+  ].join("\n");
 }
 
 function rowOf({ system, results }) {
