@@ -3,7 +3,6 @@ import { seededRandom, shuffled } from "./random.mjs";
 import { makeSound, SOUNDS } from "./sounds.mjs";
 
 const SAMPLE_RATE = 16000;
-const HOUR = 3600;
 
 /** Shares and lengths in seconds of what comes after a clip. */
 const SHORT_PAUSE = { share: 0.6, least: 0.3, most: 2.5 };
@@ -15,15 +14,15 @@ const LOUDEST = -12;
 const FADE_SECONDS = 0.02;
 
 /**
- * A recording of about an hour: all clips in random order, then again in another, each followed by a pause or by a sound without speech.
+ * A recording of a given length, about: all clips in random order, then again in another, each followed by a pause or by a sound without speech.
  *
  * @param {string} name
  * @param {import("./sets.mjs").Item[]} clips
- * @param {{ seconds?: number, seed?: number }} [options]
+ * @param {{ seconds: number, seed: number }} options
  * @returns {Promise<import("./sets.mjs").Item>} speech: the places of the clips with their texts; what is in them before the first word and
  *   after the last counts as speech
  */
-export async function joinedHour(name, clips, { seconds = HOUR, seed = 1 } = {}) {
+export async function joinedRecording(name, clips, { seconds, seed }) {
   const random = seededRandom(seed);
   const loaded = await Promise.all(clips.map(async (clip) => ({ ...clip, samples: await clip.load() })));
   const pieces = [gapAfter(random)];

@@ -29,6 +29,7 @@ const { values } = parseArgs({
     python: { type: "string" },
     sotto: { type: "string", default: root },
     cache: { type: "string", default: join(root, "node_modules/.cache/accuracy") },
+    minutes: { type: "string", default: "60" },
     threads: { type: "string", default: "1" },
     json: { type: "string" },
     details: { type: "boolean", default: false },
@@ -48,7 +49,12 @@ const places = {
   threads: Number(values.threads),
 };
 const cache = resolve(values.cache);
-const sources = { audio: resolve(values.audio), faults: resolve(values.faults), loadAudio };
+const sources = {
+  audio: resolve(values.audio),
+  faults: resolve(values.faults),
+  joinedSeconds: 60 * Number(values.minutes),
+  loadAudio,
+};
 const systems = selectSystems(values.systems?.split(",")).map((name) => systemOf(name, places));
 for (const name of values.sets.split(",")) {
   if (!Object.hasOwn(SETS, name))

@@ -2,7 +2,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { faultItems } from "./faults.mjs";
-import { concatenate, joinedHour } from "./joined.mjs";
+import { concatenate, joinedRecording } from "./joined.mjs";
 import { makeSound, SOUNDS } from "./sounds.mjs";
 
 /**
@@ -22,6 +22,7 @@ import { makeSound, SOUNDS } from "./sounds.mjs";
  * @typedef {object} Sources
  * @property {string} audio folder of real recordings with a manifest.json
  * @property {string} faults folder of recordings that programs stumble over
+ * @property {number} joinedSeconds length of what is joined, about
  * @property {(path: string) => Promise<Float32Array>} loadAudio
  */
 
@@ -51,14 +52,10 @@ export async function loadSet(name, sources) {
     case "long":
       return realItems(sources).filter(({ seconds }) => seconds >= LONG_SECONDS);
     case "hour":
-      return [
-        await joinedHour(
-          "hour",
-          realItems(sources).filter(({ language }) => language === "en"),
-        ),
-      ];
-    case "hour-mixed":
-      return [await joinedHour("hour-mixed", realItems(sources))];
+    case "hour-mixed": {
+      const clips = realItems(sources).filter(({ language }) => name === "hour-mixed" || language === "en");
+      return [await joinedRecording(name, clips, { seconds: sources.joinedSeconds, seed: 1 })];
+    }
     case "silence":
       return silenceItems();
     case "faults":
