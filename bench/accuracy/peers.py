@@ -106,7 +106,7 @@ class FasterWhisper:
 
 
 class Transformers:
-    """Options: chunked (30 s with strides of 5 s; else its long form), beam, batchSize."""
+    """Options: chunked (30 s with strides of 5 s; else its long form), beam (1 is greedy), batchSize."""
 
     def __init__(self, path):
         import torch
@@ -123,8 +123,8 @@ class Transformers:
     def transcribe(self, samples, chunked=True, beam=1, batchSize=8):
         self.torch.manual_seed(0)
         options = {"chunk_length_s": 30, "batch_size": batchSize} if chunked else {}
-        if beam > 1:
-            options["generate_kwargs"] = {"num_beams": beam}
+        # Its own default is five beams.
+        options["generate_kwargs"] = {"num_beams": beam}
         result = self.pipe({"raw": samples, "sampling_rate": 16000}, return_timestamps=True, **options)
         seconds = len(samples) / 16000
         segments = [

@@ -37,8 +37,10 @@ export const SYSTEMS = [
   "openai-whisper:float32:beam5",
   "openai-whisper:float32:greedy",
   ...FASTER_WHISPER,
-  "transformers:float32:chunked",
-  "transformers:float32:long-form",
+  "transformers:float32:chunked:greedy",
+  "transformers:float32:chunked:beam5",
+  "transformers:float32:long-form:greedy",
+  "transformers:float32:long-form:beam5",
 ];
 
 /**
