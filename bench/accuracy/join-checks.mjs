@@ -71,8 +71,10 @@ function lostClips(clips, { lengths, missing }, coverage) {
         ]
       : [],
   );
-  const told =
-    coverage?.missing?.length > 0 ? [{ rule: "coverage", message: `reported: ${JSON.stringify(coverage)}` }] : [];
+  const told = (coverage?.untranscribed ?? []).map(({ start, end }) => ({
+    rule: "coverage",
+    message: `by its own report there is no text for ${start.toFixed(2)}-${end.toFixed(2)} s`,
+  }));
   return [...lost, ...told];
 }
 

@@ -189,12 +189,17 @@ describe("violationsOf()", () => {
     { start: 1.1, end: 3.2, text: " The king rode home." },
     { start: 5.9, end: 8.8, text: " It was cold and dark." },
   ];
-  const rules = (segments: Row[], coverage?: { missing: unknown[] }): string[] =>
+  const rules = (segments: Row[], coverage?: { untranscribed: { start: number; end: number }[] }): string[] =>
     violationsOf(joined, { segments, duration: 10, coverage } as never).map(({ rule }) => rule);
 
   it("accepts a transcript with a misheard word", () => {
     expect(rules(right)).toEqual([]);
     expect(rules([right[0], { ...right[1], text: " It was gold and dark." }])).toEqual([]);
+  });
+
+  it("believes the transcript that says what it lacks", () => {
+    expect(rules(right, { untranscribed: [] })).toEqual([]);
+    expect(rules(right, { untranscribed: [{ start: 4, end: 5 }] })).toEqual(["coverage"]);
   });
 
   it.each([
