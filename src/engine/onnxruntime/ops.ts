@@ -17,7 +17,7 @@ import type {
 } from "../../model/index.ts";
 import type { GraphBuilder, Value } from "../../onnx/index.ts";
 import { BLOCK_SIZE } from "./quantize.ts";
-import { multiplyRows, quantizeRows, type QuantizedRows } from "./quantized-rows.ts";
+import { multiplyRows, quantizeManyRows, quantizeRows, type QuantizedRows } from "./quantized-rows.ts";
 import type { Weights } from "./weights.ts";
 
 /**
@@ -101,7 +101,7 @@ export class OnnxOps implements Ops<Value> {
   #rowsOf(x: Value): QuantizedRows {
     let rows = this.#rows.get(x);
     if (rows === undefined) {
-      rows = quantizeRows(this.#graph, x, true);
+      rows = quantizeManyRows(this.#graph, x);
       this.#rows.set(x, rows);
     }
     return rows;

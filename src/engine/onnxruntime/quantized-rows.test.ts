@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { GraphBuilder } from "../../onnx/index.ts";
-import { multiplyRows, quantizeRows } from "./quantized-rows.ts";
+import { GraphBuilder, type Value } from "../../onnx/index.ts";
+import { multiplyRows, quantizeManyRows, quantizeRows, type QuantizedRows } from "./quantized-rows.ts";
 import { loadRuntime } from "./runtime.ts";
 
 const N_IN = 4;
@@ -21,9 +21,13 @@ async function run(graph: GraphBuilder, x: Float32Array): Promise<Record<string,
   }
 }
 
-async function quantized(x: Float32Array, signed: boolean): Promise<{ quantized: Uint8Array; scale: Float32Array }> {
+type Quantize = (graph: GraphBuilder, x: Value) => QuantizedRows;
+const signedRows: Quantize = (graph, x) => quantizeRows(graph, x, true);
+const unsignedRows: Quantize = (graph, x) => quantizeRows(graph, x, false);
+
+async function quantized(x: Float32Array, how: Quantize): Promise<{ quantized: Uint8Array; scale: Float32Array }> {
   const graph = new GraphBuilder("g");
-  const rows = quantizeRows(graph, graph.input("x", "float32", ["rows", N_IN]), signed);
+  const rows = how(graph, graph.input("x", "float32", ["rows", N_IN]));
   graph.output("quantized", rows.quantized, "uint8", ["rows", N_IN]);
   graph.output("scale", rows.scale, "float32", ["rows", 1]);
   const outputs = await run(graph, x);
@@ -33,7 +37,7 @@ async function quantized(x: Float32Array, signed: boolean): Promise<{ quantized:
 /** The weight [4, 2] times scales 0.5 and 2 is [[0.5, 254], [-63.5, 0], [10, -4], [0, 2]]. */
 async function multiplied(x: Float32Array): Promise<Float32Array> {
   const graph = new GraphBuilder("g");
-  const rows = quantizeRows(graph, graph.input("x", "float32", ["rows", N_IN]), true);
+  const rows = quantizeManyRows(graph, graph.input("x", "float32", ["rows", N_IN]));
   const weight = graph.constant("w", "int8", [N_IN, 2], Int8Array.of(1, 127, -127, 0, 20, -2, 0, 1));
   const scales = graph.constant("s", "float32", [2], Float32Array.of(0.5, 2));
   graph.output("y", multiplyRows(graph, rows, weight, scales), "float32", ["rows", 2]);
@@ -45,31 +49,52 @@ const rowsOf = (min: number): fc.Arbitrary<Float32Array> =>
     .array(fc.float({ min, max: 1000, noNaN: true }), { minLength: 3 * N_IN, maxLength: 3 * N_IN })
     .map((values) => Float32Array.from(values));
 
-describe("quantizeRows()", () => {
-  for (const [name, signed, min] of [
-    ["signed", true, -1000],
-    ["without negative values", false, 0],
-  ] as const) {
-    it(`is wrong by at most half a step of the row, ${name}`, async () => {
+for (const [name, how, zero] of [
+  ["quantizeRows() of signed rows", signedRows, 128],
+  ["quantizeRows() of rows without negative values", unsignedRows, 0],
+  ["quantizeManyRows()", quantizeManyRows, 128],
+] as const) {
+  describe(name, () => {
+    it("is wrong by at most half a step of the row", async () => {
       await fc.assert(
-        fc.asyncProperty(rowsOf(min), async (x) => {
-          const { quantized: bytes, scale } = await quantized(x, signed);
+        fc.asyncProperty(rowsOf(zero === 0 ? 0 : -1000), async (x) => {
+          const { quantized: bytes, scale } = await quantized(x, how);
           x.forEach((value, i) => {
             const step = scale[Math.floor(i / N_IN)];
-            const back = (bytes[i] - (signed ? 128 : 0)) * step;
-            expect(Math.abs(back - value)).toBeLessThanOrEqual(0.5001 * step + 1e-30);
+            expect(Math.abs((bytes[i] - zero) * step - value)).toBeLessThanOrEqual(0.5001 * step + 1e-30);
           });
         }),
         { numRuns: 20 },
       );
     });
-  }
 
-  it("gives the largest value of a row the last step, and zero the middle", async () => {
-    const { quantized: bytes, scale } = await quantized(Float32Array.of(1, -4, 0, 2, 0, 0, 0, 0), true);
-    expect([...bytes]).toEqual([160, 1, 128, 192, 128, 128, 128, 128]);
-    expect(scale[0]).toBeCloseTo(4 / 127, 7);
+    it("gives the largest value of a row the last step, and rows of zeros nothing", async () => {
+      const { quantized: bytes, scale } = await quantized(Float32Array.of(1, 4, 0, 3, 0, 0, 0, 0), how);
+      const last = 255 - zero;
+      expect([...bytes].map((byte) => byte - zero)).toEqual(
+        [last / 4, last, 0, (last * 3) / 4, 0, 0, 0, 0].map(Math.round),
+      );
+      expect(scale[0]).toBeCloseTo(4 / last, 7);
+    });
+
+    it("keeps three dims", async () => {
+      const graph = new GraphBuilder("g");
+      const split = graph.op("Reshape", [graph.input("x", "float32", ["rows", N_IN]), graph.ints(1, 2, N_IN)]);
+      const rows = how(graph, split);
+      graph.output("quantized", graph.op("Shape", [rows.quantized]), "int64", [3]);
+      graph.output("scale", graph.op("Shape", [rows.scale]), "int64", [3]);
+      const dims = await run(graph, new Float32Array(2 * N_IN));
+      expect(Array.from(dims["quantized"], Number)).toEqual([1, 2, N_IN]);
+      expect(Array.from(dims["scale"], Number)).toEqual([1, 2, 1]);
+    });
   });
+}
+
+it("quantizeRows() and quantizeManyRows() give the most negative value of a row the first step", async () => {
+  for (const how of [signedRows, quantizeManyRows]) {
+    const { quantized: bytes } = await quantized(Float32Array.of(1, -4, 0, 2), how);
+    expect([...bytes]).toEqual([160, 1, 128, 192]);
+  }
 });
 
 describe("multiplyRows()", () => {
