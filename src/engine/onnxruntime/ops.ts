@@ -2,8 +2,8 @@
  * The vocabulary of model/ops.ts, recorded as ONNX nodes. Choices of operators were measured (docs/engines.md).
  *
  * float32: fused matrix products on the checkpoint's own [out, in] layout, so its file is mapped as it is.
- * int8: encoder weights int8 with dynamic activations (DynamicQuantizeMatMul), decoder weights in blocks of 64
- * (MatMulNBits), cross-attention caches int8 with a scale a channel.
+ * int8: encoder weights int8 with a scale an output and activations with a scale a row (MatMulIntegerToFloat), decoder weights in
+ * blocks of 64 (MatMulNBits), cross-attention caches int8 with a scale a channel.
  *
  * The head size is 64 in every Whisper model (facts 0.4); sizes are taken from the parameters all the same.
  */
@@ -17,6 +17,7 @@ import type {
 } from "../../model/index.ts";
 import type { GraphBuilder, Value } from "../../onnx/index.ts";
 import { BLOCK_SIZE } from "./quantize.ts";
+import { multiplyRows, quantizeManyRows, quantizeRows, type QuantizedRows } from "./quantized-rows.ts";
 import type { Weights } from "./weights.ts";
 
 /**
@@ -34,6 +35,7 @@ export class OnnxOps implements Ops<Value> {
   readonly #layout: Int8Layout;
   readonly #nAudioCtx: number;
   readonly #pastLength: Value;
+  readonly #rows = new Map<Value, QuantizedRows>();
 
   /**
    * @param nAudioCtx encoder positions of a window
@@ -89,11 +91,20 @@ export class OnnxOps implements Ops<Value> {
       return p.bias === null ? y : graph.op("Add", [y, this.#weight(p.bias)]);
     }
     const bias = p.bias === null ? "" : this.#weight(p.bias);
-    if (this.#layout === "columns") {
-      const { weight, scales } = this.#weights.columns(graph, p);
-      return graph.microsoft("DynamicQuantizeMatMul", [x, weight, scales, "", bias])[0];
+    if (this.#layout === "blocks") return this.#blockProduct(x, [p.weight], p.nOut, p.nIn, bias);
+    const { weight, scales } = this.#weights.columns(graph, p);
+    const y = multiplyRows(graph, this.#rowsOf(x), weight, scales);
+    return bias === "" ? y : graph.op("Add", [y, bias]);
+  }
+
+  /** The activations that several linear maps read are quantised once. */
+  #rowsOf(x: Value): QuantizedRows {
+    let rows = this.#rows.get(x);
+    if (rows === undefined) {
+      rows = quantizeManyRows(this.#graph, x);
+      this.#rows.set(x, rows);
     }
-    return this.#blockProduct(x, [p.weight], p.nOut, p.nIn, bias);
+    return rows;
   }
 
   /** x [..., nIn] times weight [nOut, nIn] transposed. */
@@ -216,27 +227,15 @@ export class OnnxOps implements Ops<Value> {
   /** Queries and probabilities are rounded row by row, so that a row does not depend on its batch mates. */
   #int8Attention(query: Value, [key, keyScale, value, valueScale]: CrossCache<Value>): Value {
     const graph = this.#graph;
-    const q = this.#quantizeRows(graph.op("Mul", [query, keyScale]), true);
+    const q = quantizeRows(graph, graph.op("Mul", [query, keyScale]), true);
     const scores = graph.op("Mul", [this.#integerProduct(q.quantized, key, q.zero), q.scale]);
-    const p = this.#quantizeRows(graph.op("Softmax", [scores], { axis: -1 }), false);
+    const p = quantizeRows(graph, graph.op("Softmax", [scores], { axis: -1 }), false);
     const sums = this.#integerProduct(p.quantized, value, p.zero);
     return graph.op("Mul", [graph.op("Mul", [sums, p.scale]), valueScale]);
   }
 
   #integerProduct(a: Value, b: Value, aZero: Value): Value {
     return this.#graph.op("Cast", [this.#graph.op("MatMulInteger", [a, b, aZero])], { to: 1 });
-  }
-
-  /** uint8 with a scale a row; zero is 128 for signed rows, 0 for rows that have no negative values. */
-  #quantizeRows(x: Value, signed: boolean): { quantized: Value; scale: Value; zero: Value } {
-    const graph = this.#graph;
-    const magnitudes = signed ? graph.op("Abs", [x]) : x;
-    const largest = graph.op("ReduceMax", [magnitudes, graph.ints(3)], { keepdims: 1 });
-    const steps = signed ? 127 : 255;
-    const scale = graph.op("Mul", [graph.op("Max", [largest, graph.scalar(1e-30)]), graph.scalar(1 / steps)]);
-    const zero = graph.constant(signed ? "uint8_middle" : "uint8_zero", "uint8", [], Uint8Array.of(signed ? 128 : 0));
-    const quantized = graph.op("QuantizeLinear", [graph.op("Div", [x, scale]), graph.scalar(1), zero]);
-    return { quantized, scale, zero };
   }
 
   embed(tokens: Value, tokenEmbedding: string, positionalEmbedding: string): Value {

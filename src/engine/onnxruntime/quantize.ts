@@ -4,7 +4,7 @@
 export const BLOCK_SIZE = 64;
 
 /**
- * One scale an output column, for DynamicQuantizeMatMul: weight = quantized * scale.
+ * One scale an output column, for MatMulIntegerToFloat: weight = quantized * scale.
  *
  * @param weight [nOut, nIn]
  * @param quantized [nIn, nOut], written: transposed on the way

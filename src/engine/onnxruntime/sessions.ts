@@ -85,7 +85,7 @@ export class Sessions {
     const features = keepFeatures ? new Float32Array(windows.length * nAudioCtx * nAudioState) : null;
     const fetches = this.#crossPorts.map(({ name }) => name);
     if (keepFeatures) fetches.push("features");
-    // One by one: on a CPU a batch gains nothing (docs/engines.md), and dynamic quantisation would mix the windows' scales.
+    // One by one: on a CPU a batch gains nothing (docs/engines.md).
     for (let i = 0; i < windows.length; i++) {
       const input = new this.#runtime.Tensor("float32", mel.subarray(i * size, (i + 1) * size), [1, nMels, frames]);
       const outputs = await this.#run(session, { mel: input }, fetches);

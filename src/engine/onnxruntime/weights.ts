@@ -65,7 +65,7 @@ export class Weights {
     return { table, type: "float16" };
   }
 
-  /** For DynamicQuantizeMatMul: int8 [nIn, nOut] and one scale an output. */
+  /** For MatMulIntegerToFloat: int8 [nIn, nOut] and one scale an output. */
   columns(graph: GraphBuilder, p: LinearParameters): { weight: Value; scales: Value } {
     const quantize = lazy(async () => {
       const quantized = new Int8Array(p.nOut * p.nIn);
