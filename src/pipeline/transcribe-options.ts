@@ -150,7 +150,10 @@ export type AlgorithmOptions =
   | { readonly algorithm: "sequential"; readonly options: ManySequentialOptions };
 
 /** Options after the check: the audio's, and the algorithm's own. */
-export type ResolvedTranscribe = { readonly audio: AudioOptions; readonly returnTimestamps: boolean } & AlgorithmOptions;
+export type ResolvedTranscribe = {
+  readonly audio: AudioOptions;
+  readonly returnTimestamps: boolean;
+} & AlgorithmOptions;
 
 /**
  * Checks options, gives them their own names, and chooses the algorithm.
@@ -204,7 +207,9 @@ function chooseAlgorithm(asked: Readonly<Record<string, unknown>>): Algorithm {
 /** Two options that no algorithm has together; the first and the last where only more of them exclude each other. */
 function conflicting(names: readonly string[]): [one: string, other: string] {
   for (const [i, other] of names.entries()) {
-    const one = names.slice(0, i).find((name) => !optionOf(name).algorithms.some((each) => optionOf(other).algorithms.includes(each)));
+    const one = names
+      .slice(0, i)
+      .find((name) => !optionOf(name).algorithms.some((each) => optionOf(other).algorithms.includes(each)));
     if (one !== undefined) return [one, other];
   }
   return [names[0], names[names.length - 1]];

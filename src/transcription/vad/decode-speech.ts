@@ -10,13 +10,12 @@ import { HOP_LENGTH, logMelWindow } from "../../features/index.ts";
 import { alignmentHeads, windowFrames } from "../../model/index.ts";
 import { tensor } from "../../tensor/index.ts";
 import type { TranscriptionContext } from "../chunked-options.ts";
-import { isSilent } from "../fallback.ts";
 import type { FailedAttempt } from "../transcript.ts";
 import { untilLoop } from "./loops.ts";
 import type { ResolvedVadTranscription } from "./options.ts";
 import { partOf, totalOf, type Span, type SpeechWindow } from "./speech-window.ts";
 import { longPauses, pausesWithin, splitAtPauses } from "./split-at-pauses.ts";
-import { firstFault, retry } from "./retry.ts";
+import { faultsOf, isNoSpeech, retry } from "./retry.ts";
 import { inRecording, segmentsOf, uncovered, wordsInRecording, type TimedText } from "./window-text.ts";
 
 /** A piece of text in the time of the recording, and how it was found. */
@@ -87,7 +86,11 @@ export async function decodeSpeech(
       }
       const before = all.filter(({ end }) => end * SAMPLE_RATE <= rest[0].start + SAMPLE_RATE / 2);
       const prompt = before.flatMap(({ tokens }) => tokens.filter((token) => token < context.tokenizer.special.eot));
-      left.push({ ...part, window: partOf(part.window, rest, options.layout), prompt: [...requests[part.request].prompt, ...prompt] });
+      left.push({
+        ...part,
+        window: partOf(part.window, rest, options.layout),
+        prompt: [...requests[part.request].prompt, ...prompt],
+      });
     };
     try {
       await new PartsDecoder(context, parts, encoded, options, signal, settle).run();
@@ -133,7 +136,7 @@ class PartsDecoder {
 
   async run(): Promise<void> {
     const { engine, tokenizer } = this.#context;
-    const { decoding, searches, thresholds } = this.#options;
+    const { decoding, searches } = this.#options;
     const requests = this.#parts.map(({ language, prompt }, window) => ({ window, language, prompt }));
     try {
       await decodeWindows(engine, this.#audio, requests, tokenizer, decoding, searches[0], (i, result) => {
@@ -164,8 +167,8 @@ class PartsDecoder {
       const [result] = await decodeWindows(engine, this.#audio, [request], tokenizer, decoding, { ...search, seed });
       return result;
     };
-    const { result, failed } = await retry(searches.length, (one) => firstFault(one, thresholds, seconds), decode);
-    const text = isSilent(result, thresholds) ? [] : await this.#textOf(i, result, failed);
+    const { result, failed } = await retry(searches.length, (one) => faultsOf(one, thresholds, seconds), decode);
+    const text = isNoSpeech(result, thresholds) ? [] : await this.#textOf(i, result, failed);
     this.#settle(this.#parts[i], text);
   }
 
@@ -220,7 +223,12 @@ function wordsOf(words: readonly WordTiming[], tokens: number): number {
 }
 
 /** Keeps so many text tokens of segments; the last of them then ends with its last word. */
-function cutAfter(segments: readonly TimedText[], words: readonly WordTiming[], kept: number, eot: number): TimedText[] {
+function cutAfter(
+  segments: readonly TimedText[],
+  words: readonly WordTiming[],
+  kept: number,
+  eot: number,
+): TimedText[] {
   const left: TimedText[] = [];
   let room = kept;
   for (const segment of segments) {

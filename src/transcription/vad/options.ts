@@ -149,9 +149,13 @@ export function resolveVadTranscription(
   const { speechPadMs } = resolveVad({ vadSpeechPadMs });
   const seconds = windowFrames(engine.dimensions) / 100;
   if (speechPadMs / 1000 > seconds / 4) {
-    throw new OptionError("vadSpeechPadMs", `Silence of ${speechPadMs} ms on both sides leaves a window of ${seconds} s too little room`, {
-      hint: `choose at most ${seconds * 250}`,
-    });
+    throw new OptionError(
+      "vadSpeechPadMs",
+      `Silence of ${speechPadMs} ms on both sides leaves a window of ${seconds} s too little room`,
+      {
+        hint: `choose at most ${seconds * 250}`,
+      },
+    );
   }
   return {
     decoding,

@@ -6,10 +6,14 @@ import type { SileroVad } from "../../vad/index.ts";
 import type { AudioSource, RecordingEvents } from "../recording.ts";
 import type { Segment, TimeSpan, Transcript } from "../transcript.ts";
 import type { FoundText, WindowText } from "./decode-speech.ts";
+import { CHINESE, chineseScript, type ChineseScript } from "./chinese-script.ts";
 import { EVIDENCE_WINDOWS, likeliestLanguage, nextLanguage, type LanguageEvidence } from "./language.ts";
 import type { ResolvedVadTranscription } from "./options.ts";
 import { totalOf, type Span, type SpeechWindow } from "./speech-window.ts";
 import { SpeechWindows } from "./speech-windows.ts";
+
+/** Tokens of text that show the model a script. */
+const SCRIPT_PROMPT = 100;
 
 /** A window of a recording. */
 export interface RecordingWindow {
@@ -34,6 +38,7 @@ export class VadRecording {
   #language: { readonly language: string; readonly probability: number | null } | null;
   /** Of the last window, where they may change. */
   #current: string | null = null;
+  #script: { readonly script: ChineseScript; readonly tokens: readonly number[] } | null = null;
   #speechSamples = 0;
   #windows = 0;
   #delivered = 0;
@@ -107,6 +112,22 @@ export class VadRecording {
     const { language } = this.#language;
     if (!this.#options.languagePerWindow) return new Array<string>(windows).fill(language);
     return evidence.map(({ detection }) => (this.#current = nextLanguage(this.#current ?? language, detection)));
+  }
+
+  /**
+   * What a window's text should be told so that it is written as those before it: Chinese in another script than the first window that has one.
+   *
+   * @param text of the next window; called once for each, in order
+   * @returns tokens of text in the recording's script; null where the text may stay as it is
+   */
+  promptForScript(language: string, text: readonly FoundText[]): readonly number[] | null {
+    if (!CHINESE.has(language)) return null;
+    const { eot } = this.#tokenizer.special;
+    const tokens = text.flatMap((found) => found.tokens.filter((token) => token < eot));
+    const script = chineseScript(this.#tokenizer.decode(tokens));
+    if (script === null) return null;
+    this.#script ??= { script, tokens: tokens.slice(0, SCRIPT_PROMPT) };
+    return this.#script.script === script ? null : this.#script.tokens;
   }
 
   /** A window more is encoded. */
@@ -203,7 +224,9 @@ export class VadRecording {
     if (untranscribed.length > 0) {
       const lost = untranscribed.reduce((sum, { start, end }) => sum + end - start, 0);
       const places = untranscribed.length === 1 ? "" : `in ${untranscribed.length} places, the first `;
-      warnings.push(`No text was found for ${lost.toFixed(1)} s of speech, ${places}at ${untranscribed[0].start.toFixed(2)} s`);
+      warnings.push(
+        `No text was found for ${lost.toFixed(1)} s of speech, ${places}at ${untranscribed[0].start.toFixed(2)} s`,
+      );
     }
     return warnings;
   }

@@ -1,6 +1,6 @@
 /** Decodes a window again, at higher and higher temperatures, until nothing is wrong with its text; else takes the best that was found. */
 import type { DecodingResult } from "../../decoding/index.ts";
-import { fallbackReasons, type Thresholds } from "../fallback.ts";
+import { fallbackReasons, isSilent, type Thresholds } from "../fallback.ts";
 import type { FailedAttempt, FallbackReason } from "../transcript.ts";
 
 /** Nobody says so many words a second; a letter of a script without spaces counts as half a word. */
@@ -9,10 +9,26 @@ const MOST_WORDS_PER_SECOND = 9;
 const WORDS_IN_PASSING = 4;
 
 /** What is wrong with the text of so many seconds of speech. */
-export function firstFault(result: DecodingResult, thresholds: Thresholds, seconds: number): FallbackReason[] {
+export function faultsOf(result: DecodingResult, thresholds: Thresholds, seconds: number): FallbackReason[] {
   const reasons = fallbackReasons(result, thresholds);
   if (wordsOf(result.text) > MOST_WORDS_PER_SECOND * seconds + WORDS_IN_PASSING) reasons.push("speechRate");
   return reasons;
+}
+
+/**
+ * Above this no-speech probability a window holds no speech, however sure the model is of its text. With base, windows of speech have up to 0.12,
+ * half a second of it up to 0.64, and instruments that voice activity detection takes for a voice, of which the model writes "you", 0.86 to 0.94.
+ */
+const SURELY_NO_SPEECH = 0.8;
+/** Below this mean log-probability, at the best temperature, a text is nothing that anybody said. */
+const LEAST_LOGPROB = -2;
+
+/** Whether the text of a window is to be left out, since nobody speaks in it. */
+export function isNoSpeech(result: DecodingResult, thresholds: Thresholds): boolean {
+  if (isSilent(result, thresholds)) return true;
+  const { noSpeech, logprob } = thresholds;
+  if (noSpeech !== null && result.noSpeechProb > Math.max(noSpeech, SURELY_NO_SPEECH)) return true;
+  return logprob !== null && result.avgLogprob < Math.min(logprob, LEAST_LOGPROB);
 }
 
 function wordsOf(text: string): number {

@@ -3,7 +3,14 @@
  * kept than a window and what may belong to the next one.
  */
 import { SAMPLE_RATE } from "../../audio/constants.ts";
-import { FRAME_SAMPLES, SpeechSegmenter, VoiceActivityDetector, type SileroVad, type VadOptions } from "../../vad/index.ts";
+import {
+  FRAME_SAMPLES,
+  SpeechSegmenter,
+  VoiceActivityDetector,
+  type SileroVad,
+  type VadOptions,
+} from "../../vad/index.ts";
+import { Leveller } from "./leveller.ts";
 import { firstWindow, type PackerLayout } from "./packer.ts";
 import { lengthOf, piecesOf, type Span, type SpeechWindow } from "./speech-window.ts";
 
@@ -11,6 +18,7 @@ import { lengthOf, piecesOf, type Span, type SpeechWindow } from "./speech-windo
 const CUT_NEIGHBOURS = 2;
 
 export class SpeechWindows {
+  readonly #leveller = new Leveller();
   readonly #detector: VoiceActivityDetector;
   readonly #segmenter: SpeechSegmenter;
   readonly #layout: PackerLayout;
@@ -51,12 +59,13 @@ export class SpeechWindows {
   push(samples: Float32Array): SpeechWindow[] {
     this.#kept.push(samples.slice());
     this.#length += samples.length;
-    this.#add(this.#detector.push(samples));
+    this.#add(this.#detector.push(this.#leveller.push(samples)));
     return this.#windows(false);
   }
 
   /** Ends the recording. */
   finish(): SpeechWindow[] {
+    this.#add(this.#detector.push(this.#leveller.finish()));
     this.#add(this.#detector.finish());
     this.#take(this.#segmenter.finish(this.#length));
     return this.#windows(true);

@@ -19,7 +19,9 @@ export interface Pause {
 export function longPauses({ pieces, speech }: Pick<SpeechWindow, "pieces" | "speech">): Pause[] {
   return speech.slice(1).flatMap((span, i) => {
     const { end } = speech[i];
-    return span.start - end < LEAST_PAUSE ? [] : [{ start: windowTime(pieces, end), end: windowTime(pieces, span.start) }];
+    return span.start - end < LEAST_PAUSE
+      ? []
+      : [{ start: windowTime(pieces, end), end: windowTime(pieces, span.start) }];
   });
 }
 

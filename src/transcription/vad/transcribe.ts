@@ -12,6 +12,7 @@ import type { ManyChunkedOptions } from "../chunked.ts";
 import { assertEvents, type TranscriptionContext } from "../chunked-options.ts";
 import type { AudioSource } from "../recording.ts";
 import type { Transcript } from "../transcript.ts";
+import { CHINESE } from "./chinese-script.ts";
 import { decodeSpeech, encodeSpeech, type WindowText } from "./decode-speech.ts";
 import { resolveVadTranscription, type ResolvedVadTranscription, type VadTranscriptionOptions } from "./options.ts";
 import { VadRecording, type RecordingWindow } from "./recording.ts";
@@ -38,6 +39,28 @@ interface Batch {
   readonly jobs: readonly Job[];
   /** Of each job, as soon as it is there; none rejects. */
   readonly outcomes: readonly Promise<Outcome>[];
+}
+
+/** A batch's turn at something that goes in the order of the batches. */
+interface Turn {
+  /** Resolves when all batches before are done with it. */
+  readonly reached: Promise<void>;
+  /** Resolves when this one is, too. */
+  readonly passed: Promise<void>;
+  /** To be called when this one is done, or never will be. */
+  readonly passOn: () => void;
+}
+
+/** What a recording's windows decide one after the other: its language, and the script it is written in. */
+interface Turns {
+  readonly languages: Turn;
+  readonly scripts: Turn;
+}
+
+function turnAfter(before: Turn | null): Turn {
+  let passOn = (): void => {};
+  const passed = new Promise<void>((resolve) => (passOn = resolve));
+  return { reached: before?.passed ?? Promise.resolve(), passed, passOn };
 }
 
 /**
@@ -96,7 +119,8 @@ export async function transcribeManyVad(
 }
 
 function networkOf({ vad }: TranscriptionContext): SileroVad {
-  if (vad === undefined) throw new TypeError("Cannot find speech: the context has no vad, expected what loadSileroVad() gives");
+  if (vad === undefined)
+    throw new TypeError("Cannot find speech: the context has no vad, expected what loadSileroVad() gives");
   return vad;
 }
 
@@ -107,7 +131,9 @@ async function run(
   signal: AbortSignal | undefined,
 ): Promise<void> {
   const inFlight: Batch[] = [];
-  let languagesKnown = Promise.resolve();
+  // As if a batch had been before the first one.
+  let turns: Turns = { languages: turnAfter(null), scripts: turnAfter(null) };
+  for (const turn of Object.values(turns) as Turn[]) turn.passOn();
   const deliverOldest = async (): Promise<void> => {
     const { jobs, outcomes } = inFlight[0];
     for (const [i, { recording, window }] of jobs.entries()) {
@@ -123,10 +149,8 @@ async function run(
       if (signal?.aborted) break;
       const jobs = batch.filter(({ recording }) => recording.result === null);
       if (jobs.length === 0) continue;
-      const turn = languagesKnown;
-      let passOn = (): void => {};
-      languagesKnown = new Promise((resolve) => (passOn = resolve));
-      inFlight.push(decodeBatch(context, jobs, options, signal, turn, passOn));
+      turns = { languages: turnAfter(turns.languages), scripts: turnAfter(turns.scripts) };
+      inFlight.push(decodeBatch(context, jobs, options, signal, turns));
       if (inFlight.length === BATCHES_IN_FLIGHT) await deliverOldest();
     }
     while (inFlight.length > 0 && !signal?.aborted) await deliverOldest();
@@ -155,7 +179,7 @@ async function* jobsOf(
  * Batches of `size` windows, or a few more where windows belong together; of what is left at the end an even split. Reads at most two batches ahead.
  */
 async function* batchesOf(jobs: AsyncIterable<Job>, size: number): AsyncGenerator<Job[], void, undefined> {
-  let ahead: Job[] = [];
+  const ahead: Job[] = [];
   const take = (count: number): Job[] => {
     let end = count;
     while (end < ahead.length && ahead[end].joinsPrevious) end++;
@@ -168,27 +192,22 @@ async function* batchesOf(jobs: AsyncIterable<Job>, size: number): AsyncGenerato
   while (ahead.length > 0) yield take(evenBatches(ahead.length, size)[0]);
 }
 
-/**
- * @param turn resolves when the languages of all windows before this batch are known
- * @param passOn to be called when those of this batch are known, or never will be
- */
 function decodeBatch(
   context: TranscriptionContext,
   jobs: readonly Job[],
   options: ResolvedVadTranscription,
   signal: AbortSignal | undefined,
-  turn: Promise<void>,
-  passOn: () => void,
+  turns: Turns,
 ): Batch {
   const settle: ((outcome: Outcome) => void)[] = [];
   const outcomes = jobs.map((_, i) => new Promise<Outcome>((resolve) => (settle[i] = resolve)));
   void (async () => {
     try {
-      await decodeJobs(context, jobs, options, signal, turn, passOn, (i, outcome) => settle[i](outcome));
+      await decodeJobs(context, jobs, options, signal, turns, (i, outcome) => settle[i](outcome));
     } catch (error) {
       for (const each of settle) each({ error }); // those that are settled already stay so
     } finally {
-      passOn();
+      for (const turn of Object.values(turns)) turn.passOn();
     }
   })();
   return { jobs, outcomes };
@@ -199,8 +218,7 @@ async function decodeJobs(
   jobs: readonly Job[],
   options: ResolvedVadTranscription,
   signal: AbortSignal | undefined,
-  turn: Promise<void>,
-  passOn: () => void,
+  turns: Turns,
   settle: (job: number, outcome: Outcome) => void,
 ): Promise<void> {
   let reported = 0;
@@ -210,7 +228,7 @@ async function decodeJobs(
   const windows = jobs.map(({ window }) => window);
   const audio = await encodeSpeech(context.engine, windows, onEncoded);
   try {
-    await turn;
+    await turns.languages.reached;
     signal?.throwIfAborted();
     const needed = jobs.some(({ recording }) => recording.needsDetection);
     const detections = needed ? await detectLanguage(context.engine, audio, context.tokenizer) : [];
@@ -218,11 +236,26 @@ async function decodeJobs(
       detection: detections[i],
       speechSeconds: totalOf(windows[i].speech) / SAMPLE_RATE,
     }));
-    passOn();
+    turns.languages.passOn();
     const requests = windows.map((window, i) => ({ window, language: languages[i], prompt: options.initialPrompt }));
-    await decodeSpeech(context, requests, audio, options, signal, (i, text) =>
-      settle(i, { text, language: languages[i] }),
-    );
+    const chinese: WindowText[] = [];
+    await decodeSpeech(context, requests, audio, options, signal, (i, text) => {
+      if (CHINESE.has(languages[i])) chinese[i] = text;
+      else settle(i, { text, language: languages[i] });
+    });
+    await turns.scripts.reached;
+    const again = jobs.flatMap(({ recording }, i) => {
+      const prompt = chinese[i] === undefined ? null : recording.promptForScript(languages[i], chinese[i].text);
+      return prompt === null ? [] : [{ i, request: { ...requests[i], prompt: [...options.initialPrompt, ...prompt] } }];
+    });
+    turns.scripts.passOn();
+    if (again.length > 0) {
+      signal?.throwIfAborted();
+      const part = context.engine.combine(again.map(({ i }) => ({ audio, window: i })));
+      const asked = again.map(({ request }) => request);
+      await decodeSpeech(context, asked, part, options, signal, (k, text) => (chinese[again[k].i] = text));
+    }
+    for (const [i, text] of chinese.entries()) if (text !== undefined) settle(i, { text, language: languages[i] });
   } finally {
     audio.dispose();
   }

@@ -86,7 +86,8 @@ function spanOf({ start, end }: Omit<TimedText, "tokens">, pieces: readonly Piec
 function onSpeech({ start, end }: Span, speech: readonly Span[]): Span {
   const first = speech.find((span) => span.end > start + TOLERANCE);
   const last = speech.findLast((span) => span.start < end - TOLERANCE);
-  if (first === undefined || last === undefined || first.start > last.start) return outsidePauses({ start, end }, speech);
+  if (first === undefined || last === undefined || first.start > last.start)
+    return outsidePauses({ start, end }, speech);
   const begin = Math.max(start, first.start);
   return { start: begin, end: Math.max(begin, Math.min(end, last.end)) };
 }
