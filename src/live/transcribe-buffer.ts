@@ -1,6 +1,6 @@
 /**
- * Transcribes the audio of an utterance so far, with word times, and as `transcribe` does it by default where it hears the
- * utterance from its beginning, so that its text is that of the same audio in a file.
+ * Transcribes the audio of an utterance so far, with word times: greedily, as it is heard again in a second, and its final text is another's
+ * business.
  */
 import type { AudioStream } from "../audio/index.ts";
 import {
@@ -14,12 +14,9 @@ import type { Hypothesis, TranscribeBuffer } from "./utterance.ts";
 
 /** A segment that the model is this sure holds no speech is left out, as whisper_streaming does. */
 const MAX_NO_SPEECH = 0.9;
-/** Text that compresses better repeats itself (openai/whisper's threshold), and is decoded again at higher temperatures. */
+/** Text that compresses better repeats itself (openai/whisper's threshold), and is decoded again at a higher temperature. */
 const MAX_COMPRESSION_RATIO = 2.4;
-/**
- * Shorter than openai/whisper's ladder, for audio whose beginning was dropped: it is transcribed many times, and a better
- * hypothesis comes in a second.
- */
+/** Shorter than openai/whisper's ladder: a better hypothesis comes in a second. */
 const TEMPERATURES: readonly number[] = [0, 0.4];
 /** Shorter audio holds no word. In samples: 0.1 s. */
 const MIN_SAMPLES = 1600;
@@ -41,7 +38,7 @@ export function bufferTranscriber(
       transcribeSequential(context, streamOf(samples), {
         ...common,
         ...(initialPrompt !== "" && { initialPrompt }),
-        ...(scrolled !== "" && { temperature: TEMPERATURES }),
+        temperature: TEMPERATURES,
       });
     const chunked = (): Promise<Transcript> =>
       transcribeChunked(context, streamOf(samples), { ...common, returnTimestamps: true });

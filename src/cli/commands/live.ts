@@ -1,10 +1,9 @@
 /** `sotto live`: captions of a microphone, or of audio on standard input, as it is spoken. */
 import type { Command } from "commander";
 import { assertOneOf, OptionError } from "../../errors.ts";
-import type { LiveEvent } from "../../live/index.ts";
+import type { LiveContext, LiveEvent } from "../../live/index.ts";
 import { assertDevice, DEVICES, DTYPES } from "../../pipeline/choices.ts";
 import { TASKS, type Task } from "../../tokenizer/task.ts";
-import type { TranscriptionContext } from "../../transcription/index.ts";
 import { parseNumber, parseWhole } from "../arguments.ts";
 import type { CliCommand } from "../command.ts";
 import type { CliHost, CliPipeline, PipelineSettings } from "../host.ts";
@@ -138,7 +137,7 @@ async function transcribe(
   host: CliHost,
 ): Promise<void> {
   const { eventObject, LiveSession } = await import("../../live/index.ts");
-  const { context } = pipeline as CliPipeline & { readonly context: TranscriptionContext };
+  const { context } = pipeline as CliPipeline & { readonly context: LiveContext };
   const display = new LiveDisplay(flags.format, host.stdout, eventObject);
   const { language, task, prompt, silenceSeconds } = flags;
   const options = { language, task, prompt, ...(silenceSeconds !== undefined && { endpointing: { silenceSeconds } }) };
