@@ -9,6 +9,7 @@ const TESTS = ["src/**/*.test.ts", "test/**/*.test.ts", "scripts/**/*.test.ts", 
  */
 const SLOW = [
   "examples/**",
+  "src/live/live-session.test.ts",
   "src/pipeline/{model,pipeline}.test.ts",
   "test/contract/{cpu,cuda,scheduler}.test.ts",
   "test/cuda/**",

@@ -1,13 +1,22 @@
 /**
- * Cuts a stream of samples into utterances: an utterance begins a while before a voice is heard, and ends when it has been
- * silent for a while. All of it is decided frame by frame of 20 ms, so how the samples are handed over changes nothing.
+ * Cuts a stream of samples into utterances: an utterance begins a while before a voice is heard, and ends when nobody has spoken for a while.
+ * All of it is decided frame by frame of 32 ms, so how the samples are handed over changes nothing.
  */
 import { SAMPLE_RATE } from "../audio/index.ts";
-import { FRAME_SAMPLES, VoiceActivityDetector } from "./voice-activity.ts";
+import {
+  FRAME_SAMPLES,
+  SpeechSegmenter,
+  VoiceActivityDetector,
+  type SileroVad,
+  type VadOptions,
+} from "../vad/index.ts";
+
+/** What is taken for a voice: as in transcriptions of files. */
+export type VoiceOptions = Pick<VadOptions, "vadThreshold" | "vadNegThreshold" | "vadMinSpeechDurationMs">;
 
 export interface Endpointing {
-  /** How much a voice must stand out, 0 (hardly) to 1 (10 dB in the mean of all bands). Default 0.5. */
-  readonly threshold: number;
+  /** What is taken for a voice. */
+  readonly voice: VoiceOptions;
   /**
    * Silence that ends an utterance, in seconds. Default 1.5: speakers pause for a second and more within a sentence, and a text cut
    * there reads as two. Turn-taking wants less (OpenAI's realtime API has 0.5), files more (faster-whisper has 2).
@@ -25,26 +34,26 @@ export interface Endpointing {
 /** What happens in the stream, in order. Times are seconds since its beginning. */
 export type EndpointerEvent =
   | { readonly type: "start"; readonly time: number; readonly audioStart: number }
-  /** Samples of the utterance under way. */
-  | { readonly type: "audio"; readonly samples: Float32Array }
+  /** Samples of the utterance under way, and whether somebody speaks in them. */
+  | { readonly type: "audio"; readonly samples: Float32Array; readonly hasSpeech: boolean }
   | { readonly type: "end"; readonly time: number };
 
 /** Age of an utterance from which on the late silence ends it, in seconds. */
 const LATE_SECONDS = 15;
-/** Mean dB at threshold 1. */
-const FULL_SCALE_DB = 10;
-/** A voice under way may fade to this part of the threshold. */
-const RELEASE = 0.6;
-/** Of the last ONSET_FRAMES frames, so many must stand out for an utterance to begin: no click is a voice. */
-const ONSET_FRAMES = 6;
-const ONSET_COUNT = 4;
+/** Silence that ends a stretch of speech, which utterances are made of, in ms: as in transcriptions of files. */
+const STRETCH_SILENCE_MS = 160;
+/** An utterance begins with more of a voice than this, in ms, where nobody asked for something else: three frames may be a click. */
+const MIN_SPEECH_MS = 96;
 
 export class Endpointer {
-  readonly #detector = new VoiceActivityDetector();
-  readonly #onDb: number;
-  readonly #silenceFrames: number;
-  readonly #lateSilenceFrames: number;
+  readonly #detector: VoiceActivityDetector;
+  readonly #makeSegmenter: () => SpeechSegmenter;
+  readonly #silenceSamples: number;
+  readonly #lateSilenceSamples: number;
   readonly #prefixSamples: number;
+  #segmenter: SpeechSegmenter;
+  /** Number of the sample at which the segmenter began. */
+  #segmenterFrom = 0;
   /** Samples not yet given away: what may become a prefix, then what is no whole frame yet. */
   #held: Float32Array = new Float32Array(0);
   /** Number of the first sample held. */
@@ -52,18 +61,20 @@ export class Endpointer {
   /** Number of the first sample not yet looked at. */
   #at = 0;
   #speaking = false;
-  /** Number of the sample after the last frame with a voice. */
+  /** Number of the sample after the last one with a voice. */
   #voiceEnd = 0;
-  #silentFrames = 0;
+  /** Whether somebody speaks in what is held of the utterance under way. */
+  #hasSpeech = false;
   /** Number of the first sample of the utterance under way. */
   #start = 0;
-  /** Whether each of the last frames stood out, newest last. */
-  #recent: boolean[] = [];
 
-  constructor({ threshold, silenceSeconds, lateSilenceSeconds, prefixSeconds }: Endpointing) {
-    this.#onDb = threshold * FULL_SCALE_DB;
-    this.#silenceFrames = frames(silenceSeconds);
-    this.#lateSilenceFrames = frames(lateSilenceSeconds);
+  constructor(network: SileroVad, { voice, silenceSeconds, lateSilenceSeconds, prefixSeconds }: Endpointing) {
+    const shortest = Math.min(silenceSeconds, lateSilenceSeconds) * 1000;
+    this.#detector = new VoiceActivityDetector(network);
+    this.#makeSegmenter = () => stretches(voice, Math.min(STRETCH_SILENCE_MS, shortest));
+    this.#segmenter = this.#makeSegmenter();
+    this.#silenceSamples = silenceSeconds * SAMPLE_RATE;
+    this.#lateSilenceSamples = lateSilenceSeconds * SAMPLE_RATE;
     this.#prefixSamples = Math.round(prefixSeconds * SAMPLE_RATE);
   }
 
@@ -75,15 +86,14 @@ export class Endpointer {
     this.#held = held;
 
     const events: EndpointerEvent[] = [];
-    for (; this.#at + FRAME_SAMPLES <= this.#heldFrom + this.#held.length;) {
-      const offset = this.#at - this.#heldFrom;
-      const score = this.#detector.score(this.#held.subarray(offset, offset + FRAME_SAMPLES));
+    for (const probability of this.#detector.push(samples)) {
+      const ended = this.#segmenter.push([probability]).at(-1);
       this.#at += FRAME_SAMPLES;
-      if (this.#speaking) this.#listen(score, events);
-      else this.#wait(score, events);
+      if (!this.#speaking) this.#wait(events);
+      if (this.#speaking) this.#listen(ended && this.#segmenterFrom + ended.end, events);
     }
     if (this.#speaking) this.#give(this.#at, events);
-    else this.#drop(this.#at - this.#prefixSamples - ONSET_FRAMES * FRAME_SAMPLES);
+    else this.#drop(this.#segmenterFrom + this.#segmenter.earliestStart - this.#prefixSamples);
     return events;
   }
 
@@ -91,8 +101,7 @@ export class Endpointer {
   end(): EndpointerEvent[] {
     const events: EndpointerEvent[] = [];
     if (this.#speaking) {
-      this.#at = this.#heldFrom + this.#held.length;
-      this.#voiceEnd = Math.min(this.#at, this.#voiceEnd);
+      this.#startAnew();
       this.#finish(events);
     }
     return events;
@@ -101,34 +110,43 @@ export class Endpointer {
   /** Drops the utterance under way and what is kept for the next one. */
   clear(): void {
     this.#speaking = false;
-    this.#recent = [];
+    this.#startAnew();
     this.#drop(this.#at);
   }
 
-  #wait(score: number, events: EndpointerEvent[]): void {
-    this.#recent.push(score > this.#onDb);
-    if (this.#recent.length > ONSET_FRAMES) this.#recent.shift();
-    if (this.#recent.filter(Boolean).length < ONSET_COUNT) return;
-    const onset = this.#at - (this.#recent.length - this.#recent.indexOf(true)) * FRAME_SAMPLES;
-    this.#speaking = true;
-    this.#recent = [];
-    this.#voiceEnd = this.#at;
-    this.#silentFrames = 0;
-    this.#drop(onset - this.#prefixSamples);
-    this.#start = this.#heldFrom;
-    events.push({ type: "start", time: seconds(onset), audioStart: seconds(this.#heldFrom) });
+  /** What was heard so far says nothing of what comes. */
+  #startAnew(): void {
+    this.#at = this.#heldFrom + this.#held.length;
+    this.#detector.reset();
+    this.#segmenter = this.#makeSegmenter();
+    this.#segmenterFrom = this.#at;
   }
 
-  #listen(score: number, events: EndpointerEvent[]): void {
-    if (score > this.#onDb * RELEASE) {
+  #wait(events: EndpointerEvent[]): void {
+    const { openStart } = this.#segmenter;
+    if (openStart === null) return;
+    const onset = this.#segmenterFrom + openStart;
+    this.#speaking = true;
+    this.#hasSpeech = true;
+    this.#drop(onset - this.#prefixSamples);
+    this.#start = this.#heldFrom;
+    events.push({ type: "start", time: seconds(onset), audioStart: seconds(this.#start) });
+  }
+
+  /** @param ended number of the sample at which a stretch of speech has ended, as is known now */
+  #listen(ended: number | undefined, events: EndpointerEvent[]): void {
+    if (ended !== undefined) this.#voiceEnd = ended;
+    if (this.#segmenter.openStart !== null) {
       this.#voiceEnd = this.#at;
-      this.#silentFrames = 0;
-    } else if (++this.#silentFrames >= this.#silenceNeeded) this.#finish(events);
+      this.#hasSpeech = true;
+    }
+    // What may be a voice is waited for: it may have begun in time.
+    if (!this.#segmenter.speaking && this.#at - this.#voiceEnd >= this.#silenceNeeded) this.#finish(events);
   }
 
   get #silenceNeeded(): number {
     const isLate = this.#voiceEnd - this.#start > LATE_SECONDS * SAMPLE_RATE;
-    return isLate ? this.#lateSilenceFrames : this.#silenceFrames;
+    return isLate ? this.#lateSilenceSamples : this.#silenceSamples;
   }
 
   #finish(events: EndpointerEvent[]): void {
@@ -141,7 +159,8 @@ export class Endpointer {
   #give(to: number, events: EndpointerEvent[]): void {
     const count = to - this.#heldFrom;
     if (count <= 0) return;
-    events.push({ type: "audio", samples: this.#held.slice(0, count) });
+    events.push({ type: "audio", samples: this.#held.slice(0, count), hasSpeech: this.#hasSpeech });
+    this.#hasSpeech = false;
     this.#drop(to);
   }
 
@@ -154,37 +173,13 @@ export class Endpointer {
   }
 }
 
-/** The same without listening: all samples are of one utterance until somebody says that it ends. */
-export class ManualTurns {
-  #received = 0;
-  #speaking = false;
-
-  push(samples: Float32Array): EndpointerEvent[] {
-    if (samples.length === 0) return [];
-    const events: EndpointerEvent[] = [];
-    if (!this.#speaking) {
-      const time = seconds(this.#received);
-      events.push({ type: "start", time, audioStart: time });
-      this.#speaking = true;
-    }
-    this.#received += samples.length;
-    events.push({ type: "audio", samples: samples.slice() });
-    return events;
-  }
-
-  end(): EndpointerEvent[] {
-    if (!this.#speaking) return [];
-    this.#speaking = false;
-    return [{ type: "end", time: seconds(this.#received) }];
-  }
-
-  clear(): void {
-    this.#speaking = false;
-  }
-}
-
-function frames(duration: number): number {
-  return Math.max(1, Math.round((duration * SAMPLE_RATE) / FRAME_SAMPLES));
+/** Finds stretches of speech without the silence around them. */
+export function stretches(
+  { vadThreshold, vadNegThreshold, vadMinSpeechDurationMs = MIN_SPEECH_MS }: VoiceOptions,
+  vadMinSilenceDurationMs = STRETCH_SILENCE_MS,
+): SpeechSegmenter {
+  const silence = { vadMinSilenceDurationMs, vadSpeechPadMs: 0 };
+  return new SpeechSegmenter({ vadThreshold, vadNegThreshold, vadMinSpeechDurationMs, ...silence });
 }
 
 function seconds(samples: number): number {

@@ -41,9 +41,8 @@ export interface CommitEvent {
 }
 
 /**
- * The end of an utterance, and its text: that of the last transcription, which heard all of it. Where it differs from what
- * was committed before the end was known, it replaces that. An utterance too long to be heard at once (about 25 s) has the words of its
- * commits. No words if nothing was understood.
+ * The end of an utterance, and its text: what transcribing the same audio as a file gives, whatever its length. Where it differs from what
+ * was committed before the end was known, it replaces that. No words if nothing was understood.
  */
 export interface FinalEvent {
   readonly type: "final";
@@ -54,7 +53,7 @@ export interface FinalEvent {
   /** Without spaces around it. */
   readonly text: string;
   readonly words: readonly Word[];
-  /** Code of the language; null if nothing was transcribed. */
+  /** Code of the language; null if nothing was understood. */
   readonly language: string | null;
 }
 

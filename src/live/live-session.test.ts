@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { samplePath, referenceText } from "../../test/helpers/samples.ts";
 import { loadAudio, SAMPLE_RATE } from "../audio/index.ts";
 import { OptionError } from "../errors.ts";
@@ -57,17 +57,36 @@ describe("LiveSession", () => {
     expect(events.some(({ type }) => type === "partial")).toBe(true);
   });
 
-  it.each(["en-short.wav", "en-medium.flac", "en-noisy.flac", "de-medium.flac", "es-short.flac"])(
+  it.each(["en-short.wav", "en-30s.flac", "en-noisy.flac", "de-medium.flac", "es-short.flac"])(
     "says of an utterance what the same audio says as a file: %s",
     async (file) => {
-      const samples = (await loadAudio(samplePath(file))).subarray(0, 28 * SAMPLE_RATE);
-      const { text } = await pipeline.transcribe(samples, { returnTimestamps: true });
+      const samples = await loadAudio(samplePath(file));
+      const { text } = await pipeline.transcribe(samples);
       expect(text).not.toBe("");
       for (const piece of [4800, samples.length]) {
         expect(finals(await listen(samples, piece, { endpointing: null }))).toEqual([text.trim()]);
       }
     },
   );
+
+  it("says so of utterances that it has found, and of one that is longer than a window", async () => {
+    const samples = (await loadAudio(samplePath("en-long.flac"))).subarray(0, 75 * SAMPLE_RATE);
+    const options = { language: "en", prompt: "Names: Anna, Clara" };
+    const file = { language: "en", initialPrompt: options.prompt, wordTimestamps: true };
+    const manual = await listen(samples, 32_000, { ...options, endpointing: null });
+    expect(finals(manual)).toEqual([(await pipeline.transcribe(samples, file)).text.trim()]);
+
+    const events = await listen(samples, 32_000, { ...options, vadMinSilenceDurationMs: 400 });
+    const found = events.filter((event) => event.type === "final");
+    expect(found.length).toBeGreaterThan(1);
+    for (const { start, end, text, words } of found) {
+      const stretch = samples.subarray(Math.round(start * SAMPLE_RATE), Math.round(end * SAMPLE_RATE));
+      const transcript = await pipeline.transcribe(stretch, file);
+      expect(text).toBe(transcript.text.trim());
+      const expected = transcript.segments.flatMap((segment) => segment.words ?? []);
+      expect(words.map(({ start: time }) => time)).toEqual(expected.map((word) => word.start + start));
+    }
+  });
 
   it("takes a pause of a second for one within a sentence, but not the silence that it is told", async () => {
     const pause = new Float32Array(0.6 * SAMPLE_RATE); // and what is silent at the ends of the recording
@@ -136,8 +155,33 @@ describe("LiveSession", () => {
     expect(finals(events)).toEqual([TEXT]);
   });
 
-  it("says nothing of silence", async () => {
-    expect(await listen(new Float32Array(80_000), 16_000)).toEqual([]);
+  it("says nothing of silence and noise, and encodes none of it", async () => {
+    const encode = vi.spyOn(pipeline.engine, "encode");
+    const encodeSamples = pipeline.engine.encodeSamples && vi.spyOn(pipeline.engine, "encodeSamples");
+    const encoded = (): number => encode.mock.calls.length + (encodeSamples?.mock.calls.length ?? 0);
+    try {
+      for (const samples of [new Float32Array(80_000), await loadAudio(samplePath("noise.flac"))]) {
+        expect(await listen(samples, 16_000)).toEqual([]);
+        const told = await listen(samples, 16_000, { endpointing: null });
+        expect(told.map(({ type }) => type)).toEqual(["speechStart", "speechEnd", "final"]);
+        expect(told[2]).toMatchObject({ text: "", words: [], language: null });
+      }
+      expect(encoded()).toBe(0);
+      await listen(speech, 16_000);
+      expect(encoded()).toBeGreaterThan(1);
+    } finally {
+      vi.restoreAllMocks();
+    }
+  });
+
+  it("spends nothing on the silence of a caller who does not say that an utterance ends", async () => {
+    const whole = Float32Array.from([...speech, ...new Float32Array(60 * SAMPLE_RATE), ...speech]);
+    const events = await listen(whole, 16_000, { language: "en", endpointing: null });
+    expect(finals(events)).toEqual([`${TEXT} ${TEXT}`]);
+    const commits = events.filter((event) => event.type === "commit");
+    for (const { words } of commits) {
+      for (const { start } of words) expect(start < 7 || start > 60 + speech.length / SAMPLE_RATE - 1).toBe(true);
+    }
   });
 
   it.each<[what: string, options: LiveOptions]>([
@@ -146,6 +190,8 @@ describe("LiveSession", () => {
     ["a silence without length", { endpointing: { silenceSeconds: 0 } }],
     ["a step that fills the window", { stepSeconds: 30 }],
     ["a threshold above 1", { endpointing: { threshold: 2 } }],
+    ["a probability above 1", { vadThreshold: 2 }],
+    ["a pause of a minute", { vadMinSilenceDurationMs: 60_000 }],
     ["a novel for a prompt", { prompt: "once ".repeat(1000) }],
   ])("refuses %s", (_, options) => {
     expect(() => session([], options)).toThrow(OptionError);

@@ -7,12 +7,14 @@
  */
 import { SAMPLE_RATE } from "../audio/index.ts";
 import { assertUnitScale } from "../audio/unit-scale.ts";
-import type { TranscriptionContext, Word } from "../transcription/index.ts";
-import { Endpointer, ManualTurns, type EndpointerEvent } from "./endpointer.ts";
+import type { Word } from "../transcription/index.ts";
+import { Endpointer, type EndpointerEvent } from "./endpointer.ts";
 import type { LiveEvent } from "./events.ts";
-import { resolveLive, type LiveOptions } from "./live-options.ts";
+import { resolveLive, type LiveContext, type LiveOptions } from "./live-options.ts";
+import { ManualTurns } from "./manual-turns.ts";
 import { bufferTranscriber } from "./transcribe-buffer.ts";
-import { Utterance, type TranscribeBuffer } from "./utterance.ts";
+import { Utterance, type TranscribeBuffer, type WholeText } from "./utterance.ts";
+import { WholeTranscription } from "./whole-transcription.ts";
 
 /** Most audio taken in one step, in seconds: nothing is committed before two steps have heard it. */
 const MAX_STEP_SECONDS = 5;
@@ -21,8 +23,10 @@ const MAX_STEP_SAMPLES = MAX_STEP_SECONDS * SAMPLE_RATE;
 /** What is to be done, in order. */
 type Task =
   | { readonly type: "start"; readonly utterance: number; readonly audioStart: number }
-  | { readonly type: "audio"; readonly samples: Float32Array }
+  | Audio
   | { readonly type: "end" };
+
+type Audio = EndpointerEvent & { readonly type: "audio" };
 
 /** The utterance that is transcribed. */
 interface Current {
@@ -34,6 +38,8 @@ interface Current {
 
 export class LiveSession {
   readonly #transcribe: TranscribeBuffer;
+  /** Begins to transcribe an utterance as a whole. */
+  readonly #begin: () => WholeText;
   readonly #language: string | undefined;
   readonly #stepSamples: number;
   readonly #turns: Endpointer | ManualTurns;
@@ -50,16 +56,18 @@ export class LiveSession {
   #ended = false;
 
   /**
-   * @param context of a model; its engine may be shared with others
+   * @param context of a model, as `WhisperPipeline` has it, or with the `vad` that `loadSileroVad()` gives; its engine may be shared with others
    * @param onEvent called with each event in order; it must not throw
    * @throws {OptionError} for options that do not exist, are out of range, or do not fit the model
    */
-  constructor(context: TranscriptionContext, options: LiveOptions, onEvent: (event: LiveEvent) => void) {
+  constructor(context: LiveContext, options: LiveOptions, onEvent: (event: LiveEvent) => void) {
     const resolved = resolveLive(context, options);
     this.#transcribe = bufferTranscriber(context, resolved, this.#stopped.signal);
+    this.#begin = () => new WholeTranscription(context, resolved, resolved.language);
     this.#language = resolved.language;
     this.#stepSamples = resolved.stepSeconds * SAMPLE_RATE;
-    this.#turns = resolved.endpointing === null ? new ManualTurns() : new Endpointer(resolved.endpointing);
+    const { endpointing, voice } = resolved;
+    this.#turns = endpointing === null ? new ManualTurns(context.vad, voice) : new Endpointer(context.vad, endpointing);
     this.#onEvent = onEvent;
   }
 
@@ -103,7 +111,9 @@ export class LiveSession {
     const started = this.#tasks.findLastIndex(({ type }) => type === "start");
     const dropped = this.#tasks.splice(Math.max(0, started));
     for (const task of dropped) if (task.type === "audio") this.#queuedSamples -= task.samples.length;
-    if (started < 0) this.#current = null;
+    if (started >= 0) return;
+    this.#current?.text.cancel(new Error("The utterance was cleared"));
+    this.#current = null;
   }
 
   /** Ends the session, with all that was said. @returns done when the last event has come */
@@ -115,7 +125,9 @@ export class LiveSession {
   /** Ends the session at once; no event comes any more. */
   close(): void {
     this.#ended = true;
-    this.#stopped.abort(new Error("The live session was closed"));
+    const reason = new Error("The live session was closed");
+    this.#stopped.abort(reason);
+    this.#current?.text.cancel(reason);
     this.#tasks.length = 0;
     this.#queuedSamples = 0;
   }
@@ -146,7 +158,7 @@ export class LiveSession {
     try {
       for (let task = this.#tasks.shift(); task !== undefined; task = this.#tasks.shift()) {
         if (task.type === "start") this.#start(task.utterance, task.audioStart);
-        else if (task.type === "audio") await this.#hear(task.samples);
+        else if (task.type === "audio") await this.#hear(task);
         else await this.#finish();
       }
     } catch (error) {
@@ -160,20 +172,21 @@ export class LiveSession {
   }
 
   #start(id: number, audioStart: number): void {
-    const text = new Utterance(this.#transcribe, audioStart, this.#language);
+    const text = new Utterance(this.#transcribe, this.#begin(), audioStart, this.#language);
     this.#current = { id, text, partial: "" };
   }
 
   /** Takes samples and all that follow them, and transcribes if that is enough, unless the end will do it anyway. */
-  async #hear(samples: Float32Array): Promise<void> {
+  async #hear(audio: Audio): Promise<void> {
     const current = this.#current;
     if (current === null) return;
-    for (let next: Float32Array | null = samples; next !== null; next = this.#nextAudio()) {
-      this.#queuedSamples -= next.length;
-      for (let at = 0; at < next.length;) {
+    for (let next: Audio | null = audio; next !== null; next = this.#nextAudio()) {
+      const { samples, hasSpeech } = next;
+      this.#queuedSamples -= samples.length;
+      for (let at = 0; at < samples.length;) {
         const room = Math.max(0, MAX_STEP_SAMPLES - Math.round(current.text.waitingSeconds * SAMPLE_RATE));
-        const part = next.subarray(at, at + room);
-        current.text.append(part);
+        const part = samples.subarray(at, at + room);
+        current.text.append(part, hasSpeech);
         at += part.length;
         if (part.length === room) await this.#step(current);
         if (this.#current !== current) return;
@@ -183,9 +196,9 @@ export class LiveSession {
     if (current.text.waitingSeconds * SAMPLE_RATE >= this.#stepSamples) await this.#step(current);
   }
 
-  #nextAudio(): Float32Array | null {
+  #nextAudio(): Audio | null {
     if (this.#tasks[0]?.type !== "audio") return null;
-    return (this.#tasks.shift() as Task & { type: "audio" }).samples;
+    return this.#tasks.shift() as Audio;
   }
 
   async #step(current: Current): Promise<void> {
@@ -199,9 +212,8 @@ export class LiveSession {
     const { id, text } = current;
     this.#report(current, await text.finish());
     this.#current = null;
-    const { start, end, finalWords: words, language } = text;
-    const whole = words.map(({ word }) => word).join("");
-    this.#emit({ type: "final", utterance: id, start, end, text: whole.trim(), words: [...words], language });
+    const { start, end, finalText, finalWords, language } = text;
+    this.#emit({ type: "final", utterance: id, start, end, text: finalText, words: [...finalWords], language });
   }
 
   /** Reports what a step has changed. */

@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import type { Word } from "../transcription/index.ts";
-import { Utterance, type Hypothesis } from "./utterance.ts";
+import { Utterance, type Hypothesis, type WholeText } from "./utterance.ts";
 
 const RATE = 16000;
 const seconds = (count: number): Float32Array => new Float32Array(count * RATE);
@@ -12,6 +12,21 @@ function heard(from: number, to: number): Word[] {
     const at = Math.ceil(from) + i;
     return { word: ` w${at}`, start: at - from, end: at + 0.9 - from, probability: 1 };
   });
+}
+
+/** The whole of an utterance, as `hear` makes it of all its audio at once. */
+function wholeBy(hear: (length: number) => { words: readonly Word[]; language: string }): WholeText {
+  let length = 0;
+  return {
+    append: (samples) => void (length += samples.length),
+    ready: () => Promise.resolve(),
+    finish: () => {
+      const { words, language } = hear(length / RATE);
+      const segments = words.length > 0 ? [{ words }] : [];
+      return Promise.resolve({ text: words.map(({ word }) => word).join(""), segments, language });
+    },
+    cancel: () => undefined,
+  };
 }
 
 interface Heard {
@@ -36,6 +51,7 @@ function perfect(segmentSeconds: number) {
             : Array.from({ length: Math.floor(length / segmentSeconds) }, (_, i) => (i + 1) * segmentSeconds);
         return { words: heard(from, from + length), segmentEnds: [...ends, length], language: "en" };
       },
+      wholeBy((length) => ({ words: heard(start, start + length), language: "en" })),
       start,
       undefined,
     ));
@@ -48,10 +64,10 @@ describe("Utterance", () => {
     const utterance = make(10);
     const committed: string[] = [];
     for (let i = 0; i < 4; i++) {
-      utterance.append(seconds(1));
+      utterance.append(seconds(1), true);
       committed.push((await utterance.step()).map(({ word }) => word).join(""));
     }
-    utterance.append(seconds(1));
+    utterance.append(seconds(1), true);
     expect(committed).toEqual(["", " w10", " w11", " w12"]);
     expect(utterance.tentativeText).toBe(" w13");
     expect((await utterance.finish()).map(({ word }) => word)).toEqual([" w13", " w14"]);
@@ -59,21 +75,31 @@ describe("Utterance", () => {
     expect([utterance.start, utterance.end, utterance.language]).toEqual([10, 15, "en"]);
   });
 
-  it("hears no audio twice at its end if nothing came since the last step", async () => {
+  it("hears silence once, to agree on what was said before it, and no more", async () => {
     const { calls, make } = perfect(5);
     const utterance = make(0);
-    utterance.append(seconds(2));
     await utterance.step();
-    await utterance.finish();
-    expect(calls).toHaveLength(1);
-    expect(utterance.words).toHaveLength(2);
+    expect(calls).toEqual([]);
+    utterance.append(seconds(3), true);
+    await utterance.step();
+    const committed: number[] = [];
+    for (let i = 0; i < 60; i++) {
+      utterance.append(seconds(1), false);
+      committed.push((await utterance.step()).length);
+    }
+    expect(calls.map((call) => call.seconds)).toEqual([3, 4]);
+    expect(committed.slice(0, 2)).toEqual([3, 0]);
+    utterance.append(seconds(1), true);
+    await utterance.step();
+    expect(calls.at(-1)?.seconds).toBeLessThanOrEqual(17);
+    expect(utterance.end).toBe(64);
   });
 
   it("drops audio at a completed segment once there are more than 15 s, and tells the model its last words", async () => {
     const { calls, make } = perfect(4);
     const utterance = make(0);
     for (let i = 0; i < 120; i++) {
-      utterance.append(seconds(1));
+      utterance.append(seconds(1), true);
       await utterance.step();
     }
     await utterance.finish();
@@ -94,49 +120,55 @@ describe("Utterance", () => {
         async (samples, prompt, language): Promise<Hypothesis> => {
           const length = samples.length / RATE;
           calls.push({ seconds: length, prompt, language });
-          // Whoever hears 20 s knows better.
-          const words = heard(0, length).map((word, i) => ({ ...word, word: length >= 20 ? ` W${i}` : ` w${i}` }));
-          return { words, segmentEnds: [], language: length >= 20 ? "de" : "nn" };
+          return { words: heard(0, length), segmentEnds: [], language: "nn" };
         },
+        wholeBy((length) => ({
+          words: heard(0, length).map((word, i) => ({ ...word, word: ` W${i}` })),
+          language: "de",
+        })),
         0,
         undefined,
       );
     const utterance = make();
     for (let i = 0; i < 10; i++) {
-      utterance.append(seconds(2));
+      utterance.append(seconds(2), true);
       if (i < 9) await utterance.step();
     }
     await utterance.finish();
-    expect(calls.at(-1)).toEqual({ seconds: 20, prompt: "", language: undefined });
+    expect(calls.at(-1)?.seconds).toBe(18);
     expect(utterance.words.slice(0, 3).map(({ word }) => word)).toEqual([" w0", " w1", " w2"]);
     expect(utterance.finalWords.map(({ word }) => word)).toEqual(Array.from({ length: 20 }, (_, i) => ` W${i}`));
     expect(utterance.language).toBe("de");
   });
 
-  it.each<[length: number, isWhole: boolean]>([
-    [28, true],
-    [30, true],
-    [31, false],
-    [90, false],
-  ])("hears an utterance of %i s again at its end if it fits a window", async (length, isWhole) => {
+  it.each([28, 31, 90])("says all of an utterance of %i s at its end", async (length) => {
     const { calls, make } = perfect(4);
-    const utterance = make(0);
+    const utterance = make(10);
     for (let i = 0; i < length; i++) {
-      utterance.append(seconds(1));
+      utterance.append(seconds(1), true);
       await utterance.step();
     }
-    expect(Math.max(...calls.map((call) => call.seconds))).toBeLessThanOrEqual(17);
     await utterance.finish();
-    expect(calls.at(-1)?.seconds === length).toBe(isWhole);
-    expect(utterance.finalWords.map(({ word }) => word.trim())).toEqual(Array.from({ length }, (_, i) => `w${i}`));
+    expect(Math.max(...calls.map((call) => call.seconds))).toBeLessThanOrEqual(17);
+    expect(utterance.finalWords.map(({ word }) => word.trim())).toEqual(Array.from({ length }, (_, i) => `w${10 + i}`));
+    expect(utterance.finalWords[0].start).toBe(10);
+    expect(utterance.finalText.split(" ")).toHaveLength(length);
     expect(utterance.words).toEqual(utterance.finalWords);
+  });
+
+  it("has neither words nor language where nothing was understood", async () => {
+    const { make } = perfect(4);
+    const utterance = make(0);
+    utterance.append(seconds(0.5), true);
+    await utterance.finish();
+    expect([utterance.finalText, utterance.finalWords, utterance.language]).toEqual(["", [], null]);
   });
 
   it("settles the language with the first committed words", async () => {
     const { calls, make } = perfect(5);
     const utterance = make(0);
     for (let i = 0; i < 3; i++) {
-      utterance.append(seconds(1));
+      utterance.append(seconds(1), true);
       await utterance.step();
     }
     expect(calls.map(({ language }) => language)).toEqual([undefined, undefined, "en"]);
@@ -155,11 +187,12 @@ describe("Utterance", () => {
           language: "en",
         };
       },
+      wholeBy(() => ({ words: [], language: "en" })),
       0,
       "en",
     );
     for (let i = 0; i < 100; i++) {
-      utterance.append(seconds(1));
+      utterance.append(seconds(1), true);
       await utterance.step();
     }
     expect(Math.max(...lengths)).toBeLessThan(30);
@@ -168,7 +201,7 @@ describe("Utterance", () => {
     const { calls, make } = perfect(0);
     const agreeing = make(0);
     for (let i = 0; i < 100; i++) {
-      agreeing.append(seconds(1));
+      agreeing.append(seconds(1), true);
       await agreeing.step();
     }
     await agreeing.finish();
@@ -196,6 +229,7 @@ describe("Utterance", () => {
             lengths.push(samples.length / RATE);
             return next;
           },
+          wholeBy(() => next),
           0,
           undefined,
         );
@@ -212,7 +246,7 @@ describe("Utterance", () => {
             segmentEnds: ends.toSorted((a, b) => a - b),
             language: "en",
           };
-          utterance.append(seconds(step));
+          utterance.append(seconds(step), true);
           committed.push(...(await utterance.step()));
           expect(utterance.words).toEqual(committed);
         }

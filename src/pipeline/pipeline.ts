@@ -21,6 +21,7 @@ import {
   type AudioSource,
   type TranscriptionContext,
 } from "../transcription/index.ts";
+import type { SileroVad } from "../vad/index.ts";
 import { defaultModel } from "./choices.ts";
 import { EventQueue } from "./event-queue.ts";
 import { assertLoadable, loadCheckpoint, loadTokenizer, loadWarnings, openEngine, type LoadOptions } from "./load.ts";
@@ -51,12 +52,14 @@ export class WhisperPipeline {
   /** Shares the engine fairly among all calls of this pipeline; `client()` is a view of it for one more caller. */
   readonly scheduler: EngineScheduler;
   readonly #checkpoint: Checkpoint;
+  readonly #vad: SileroVad;
   readonly #batchSize: number | undefined;
 
   private constructor(
     checkpoint: Checkpoint,
     tokenizer: Tokenizer,
     engine: Engine,
+    vad: SileroVad,
     batchSize: number | undefined,
     /** What the user should know of every transcript, whose `warnings` begin with it: of the model, and options of loading without effect. */
     readonly warnings: readonly string[],
@@ -64,6 +67,7 @@ export class WhisperPipeline {
     this.#checkpoint = checkpoint;
     this.tokenizer = tokenizer;
     this.engine = engine;
+    this.#vad = vad;
     this.#batchSize = batchSize;
     this.scheduler = new EngineScheduler(engine, {
       maxRows: Math.max(engine.batchSize, batchSize ?? 0),
@@ -88,14 +92,16 @@ export class WhisperPipeline {
     const { batchSize, ...load } = options;
     const name = model ?? defaultModel(load.device);
     const checkpoint = await loadCheckpoint(name, load);
+    const vad = await loadSileroVad();
     const [tokenizer, engine] = await Promise.all([loadTokenizer(checkpoint), openEngine(checkpoint, load)]);
     const warnings = [...modelWarnings(checkpoint), ...(await loadWarnings(name, load, engine))];
-    return new WhisperPipeline(checkpoint, tokenizer, engine, batchSize, warnings);
+    return new WhisperPipeline(checkpoint, tokenizer, engine, vad, batchSize, warnings);
   }
 
-  /** What decoding and transcription read: engine, tokenizer, and what the checkpoint says of its decoding. */
-  get context(): TranscriptionContext & { readonly tokenizer: Tokenizer } {
-    return { engine: this.engine, tokenizer: this.tokenizer, generation: this.#checkpoint.generation };
+  /** What decoding, transcription and live captions read: engine, tokenizer, what the checkpoint says of its decoding, and what finds speech. */
+  get context(): TranscriptionContext & { readonly tokenizer: Tokenizer; readonly vad: SileroVad } {
+    const { engine, tokenizer } = this;
+    return { engine, tokenizer, generation: this.#checkpoint.generation, vad: this.#vad };
   }
 
   get device(): string {
@@ -236,8 +242,7 @@ export class WhisperPipeline {
     if (asked.algorithm === "chunked") {
       return transcribeManyChunked(context, sources, { ...asked.options, ...events, batchSize });
     }
-    const vad = await loadSileroVad();
-    return transcribeManyVad({ ...context, vad }, sources, { ...asked.options, ...events, batchSize });
+    return transcribeManyVad(context, sources, { ...asked.options, ...events, batchSize });
   }
 
   /** Frees the engine. Safe to call twice. */

@@ -53,7 +53,7 @@ export const LIVE_EVENT = z
         start: SECONDS.describe("of the audio that was transcribed"),
         end: SECONDS,
         text: z.string().describe("of the utterance, in place of its commits; empty if nothing was understood"),
-        language: z.string().nullable().describe("code; null if nothing was transcribed"),
+        language: z.string().nullable().describe("code; null if nothing was understood"),
         words: z.array(WORD),
       })
       .describe("the utterance as a whole"),

@@ -11,6 +11,7 @@ import type { Engine } from "../engine/engine.ts";
 import type { TranscribeOptions } from "../pipeline/index.ts";
 import type { Tokenizer } from "../tokenizer/index.ts";
 import type { Segment, Transcript, TranscriptionContext } from "../transcription/index.ts";
+import type { SileroVad } from "../vad/index.ts";
 import type { ServerConfig } from "./config.ts";
 import type { Uploads } from "./uploads.ts";
 import type { VideoDownloads } from "./video-site.ts";
@@ -107,6 +108,7 @@ export interface EngineLease extends TranscriptionContext {
   /** Shares the model's engine with all jobs; calls wait for their turn, live ones before others. */
   readonly engine: Engine;
   readonly tokenizer: Tokenizer;
+  readonly vad: SileroVad;
   /** Gives the view back: what waits is dropped, and states made through it are freed. Safe to call twice. */
   close(): void;
 }

@@ -80,6 +80,11 @@ export class SpeechSegmenter {
     return this.speech !== undefined;
   }
 
+  /** Where the span of the speech that goes on begins; null where nobody speaks, or for less than is taken for speech so far. */
+  get openStart(): number | null {
+    return this.speech?.spanStart ?? null;
+  }
+
   /**
    * @param probabilities of the next frames
    * @returns the spans that are final now and were not before

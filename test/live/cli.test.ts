@@ -52,6 +52,19 @@ describe("sotto live -", () => {
     expect(host.out).not.toContain("\x1b");
   });
 
+  it("finds utterances as it is told", async () => {
+    const [audio, pause] = [await bare(), Buffer.alloc(0.6 * 32_000)];
+    const printed = async (...args: string[]): Promise<string[]> => {
+      const host = new LiveHost([audio, pause, audio]);
+      expect(await host.run("live", "-", "--language", "en", "-q", ...args)).toBe(0);
+      return host.out.trim().split("\n");
+    };
+    expect(await printed("--vad_threshold", "0.6", "--vad_speech_pad_ms", "300")).toHaveLength(1);
+    const split = await printed("--vad_min_silence_duration_ms", "800");
+    expect(split.length).toBeGreaterThan(1);
+    expect(words(split.join(" "))).toBe(`${TEXT} ${TEXT}`);
+  });
+
   it("takes bare samples, cut anywhere, and writes events as lines of JSON", async () => {
     const audio = await bare();
     const pieces = Array.from({ length: Math.ceil(audio.length / 7001) }, (_, i) =>
@@ -150,6 +163,7 @@ describe("sotto live -", () => {
     ["an unknown format", ["-", "-f", "vtt"], "text, jsonl, srt"],
     ["an unknown language", ["-", "--language", "klingon"], "klingon"],
     ["an unknown task", ["-", "--task", "sing"], "transcribe, translate"],
+    ["a probability above 1", ["-", "--vad_threshold", "2"], "--vad_threshold"],
   ])("refuses %s before a model is loaded", async (_, args, message) => {
     const host = new FakeHost();
     expect(await host.run("live", ...args)).toBe(2);

@@ -77,6 +77,23 @@ describe("/live", () => {
     expect((await client.rest()).filter(({ type }) => type === "final")).toEqual([]);
   });
 
+  it("finds speech as it is told, and none in noise", async () => {
+    const noise = pcm16(await loadAudio(samplePath("noise.flac")));
+    const said = async (audio: Buffer, start: object): Promise<unknown[]> => {
+      const client = await connect();
+      client.send({ type: "start", language: "en", ...start });
+      client.sendBytes(audio);
+      client.send({ type: "end" });
+      return (await client.rest()).slice(1).map((event) => (event.type === "final" ? event["text"] : event.type));
+    };
+    expect(await said(noise, {})).toEqual(["end"]);
+    const options = { vad_threshold: 0.6, vad_neg_threshold: 0.3, vad_min_speech_duration_ms: 200 };
+    const pauses = { vad_min_silence_duration_ms: 2000, vad_speech_pad_ms: 400 };
+    expect(await said(await speech(), { ...options, ...pauses })).toContain(referenceText("en-short.wav"));
+    // Longer than anybody speaks here.
+    expect(await said(await speech(), { vad_min_speech_duration_ms: 60_000 })).toEqual(["end"]);
+  });
+
   it("serves several at once on one engine", async () => {
     const texts = await Promise.all(
       ["en-short.wav", "de-short.flac"].map(async (name) => {
@@ -126,6 +143,8 @@ describe("/live", () => {
     ["an unknown model", ['{"model":"parrot"}'], 1008, "parrot"],
     ["a rate beyond all", ['{"sample_rate":1}'], 1008, "sample_rate"],
     ["a silence without length", ['{"endpointing":{"silence_seconds":0}}'], 1008, "silenceSeconds"],
+    ["a probability above 1", ['{"vad_threshold":2}'], 1008, "vadThreshold"],
+    ["a pause of a minute", ['{"vad_min_silence_duration_ms":60000}'], 1008, "vadMinSilenceDurationMs"],
     ["an unknown message", ["{}", '{"type":"dance"}'], 1008, "type"],
     ["no Opus", ['{"format":"opus"}', new Uint8Array(64)], 1008, "WebM"],
     ["much Opus at once", ['{"format":"opus"}', new Uint8Array(100_000)], 1009, "at most 65536"],

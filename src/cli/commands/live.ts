@@ -1,10 +1,9 @@
 /** `sotto live`: captions of a microphone, or of audio on standard input, as it is spoken. */
 import type { Command } from "commander";
 import { assertOneOf, OptionError } from "../../errors.ts";
-import type { LiveEvent } from "../../live/index.ts";
+import type { LiveContext, LiveEvent } from "../../live/index.ts";
 import { assertDevice, DEVICES, DTYPES } from "../../pipeline/choices.ts";
 import { TASKS, type Task } from "../../tokenizer/task.ts";
-import type { TranscriptionContext } from "../../transcription/index.ts";
 import { parseNumber, parseWhole } from "../arguments.ts";
 import type { CliCommand } from "../command.ts";
 import type { CliHost, CliPipeline, PipelineSettings } from "../host.ts";
@@ -25,6 +24,8 @@ interface LiveFlags {
   readonly prompt: string | undefined;
   readonly format: LiveFormat;
   readonly silenceSeconds: number | undefined;
+  readonly vadThreshold: number | undefined;
+  readonly vadSpeechPadMs: number | undefined;
   readonly sampleRate: number;
   readonly quiet: boolean;
 }
@@ -46,6 +47,9 @@ export const live: CliCommand = {
       .option("--initial_prompt <text>", "text that the model is told before each utterance: names, jargon")
       .option("-f, --output_format <name>", `${LIVE_FORMATS.join(", ")}`, "text")
       .option("--silence <seconds>", "silence that ends an utterance; default: 1.5, after 15 s of speech 0.5")
+      .option("--vad_threshold <p>", "probability from which on a voice is heard; default: 0.5")
+      .option("--vad_min_silence_duration_ms <ms>", "as --silence, in milliseconds")
+      .option("--vad_speech_pad_ms <ms>", "audio before the voice that belongs to an utterance; default: 1000")
       .option("--sample_rate <hz>", "of bare samples on standard input", "16000")
       .option("-q, --quiet", "say nothing but errors on stderr");
   },
@@ -74,7 +78,11 @@ async function readFlags(command: Command): Promise<LiveFlags> {
   const word = text("language");
   const threads = parseWhole("--threads", text("threads") ?? "0", 0, 1024);
   const cacheDir = text("model_dir");
-  const silence = text("silence");
+  const numberOf = (name: string, from: number, to: number): number | undefined => {
+    const value = text(name);
+    return value === undefined ? undefined : parseNumber(`--${name}`, value, from, to);
+  };
+  const silenceMs = numberOf("vad_min_silence_duration_ms", 100, 10_000);
   return {
     model,
     modelNote,
@@ -89,7 +97,9 @@ async function readFlags(command: Command): Promise<LiveFlags> {
     task,
     prompt: text("initial_prompt"),
     format,
-    silenceSeconds: silence === undefined ? undefined : parseNumber("--silence", silence, 0.1, 10),
+    silenceSeconds: numberOf("silence", 0.1, 10) ?? (silenceMs === undefined ? undefined : silenceMs / 1000),
+    vadThreshold: numberOf("vad_threshold", 0, 1),
+    vadSpeechPadMs: numberOf("vad_speech_pad_ms", 0, 5000),
     sampleRate: parseWhole("--sample_rate", text("sample_rate") ?? "16000", 8000, 192_000),
     quiet: given["quiet"] === true,
   };
@@ -138,10 +148,17 @@ async function transcribe(
   host: CliHost,
 ): Promise<void> {
   const { eventObject, LiveSession } = await import("../../live/index.ts");
-  const { context } = pipeline as CliPipeline & { readonly context: TranscriptionContext };
+  const { context } = pipeline as CliPipeline & { readonly context: LiveContext };
   const display = new LiveDisplay(flags.format, host.stdout, eventObject);
-  const { language, task, prompt, silenceSeconds } = flags;
-  const options = { language, task, prompt, ...(silenceSeconds !== undefined && { endpointing: { silenceSeconds } }) };
+  const { language, task, prompt, silenceSeconds, vadThreshold, vadSpeechPadMs } = flags;
+  const options = {
+    language,
+    task,
+    prompt,
+    vadThreshold,
+    vadSpeechPadMs,
+    ...(silenceSeconds !== undefined && { endpointing: { silenceSeconds } }),
+  };
   const session = new LiveSession(context, options, (event: LiveEvent) => display.show(event));
   let failure: { readonly error: unknown } | null = null;
   try {

@@ -33,6 +33,11 @@ const START = z.strictObject({
     })
     .nullish(),
   step_seconds: z.number().optional(),
+  vad_threshold: z.number().optional(),
+  vad_neg_threshold: z.number().nullish(),
+  vad_min_speech_duration_ms: z.number().optional(),
+  vad_min_silence_duration_ms: z.number().optional(),
+  vad_speech_pad_ms: z.number().optional(),
 });
 const CONTROL = z.object({ type: z.enum(["end", "end_utterance", "clear", "ping"]) });
 
@@ -191,11 +196,16 @@ export class Captions implements Protocol {
   }
 }
 
-function liveOptions({ language, task, prompt, endpointing, step_seconds }: z.output<typeof START>): LiveOptions {
+function liveOptions({ language, task, prompt, endpointing, ...asked }: z.output<typeof START>): LiveOptions {
   return {
     task,
     prompt,
-    stepSeconds: step_seconds,
+    stepSeconds: asked.step_seconds,
+    vadThreshold: asked.vad_threshold,
+    vadNegThreshold: asked.vad_neg_threshold,
+    vadMinSpeechDurationMs: asked.vad_min_speech_duration_ms,
+    vadMinSilenceDurationMs: asked.vad_min_silence_duration_ms,
+    vadSpeechPadMs: asked.vad_speech_pad_ms,
     ...(typeof language === "string" && language !== "" && { language }),
     ...(endpointing === null && { endpointing: null }),
     ...(endpointing && {
