@@ -55,7 +55,16 @@ export {
   type TranscribedInput,
   type TranscribeManyOptions,
   type TranscribeOptions,
+  type VadTranscribeOptions,
 } from "./pipeline/index.ts";
 export type { ComputeDType, Tensor } from "./tensor/index.ts";
 export { LANGUAGES, TASKS, type Task } from "./tokenizer/index.ts";
-export type { Progress, Segment, Transcript, TranscriptChunk, Word } from "./transcription/index.ts";
+export type {
+  Coverage,
+  Progress,
+  Segment,
+  TimeSpan,
+  Transcript,
+  TranscriptChunk,
+  Word,
+} from "./transcription/index.ts";

@@ -1,6 +1,7 @@
 import { Command } from "commander";
 import { describe, expect, it } from "vitest";
-import { CHUNKED_OPTIONS, SEQUENTIAL_OPTIONS } from "../transcription/index.ts";
+import { ALGORITHMS, type Algorithm } from "../pipeline/choices.ts";
+import { CHUNKED_OPTIONS, SEQUENTIAL_OPTIONS, VAD_TRANSCRIPTION_OPTIONS } from "../transcription/index.ts";
 import { addDecodingFlags, addGeneralFlags, chooseAlgorithm, readDecodingFlags } from "./decoding-flags.ts";
 
 function parse(...words: string[]): Command {
@@ -10,29 +11,35 @@ function parse(...words: string[]): Command {
   return command.parse(words, { from: "user" });
 }
 
+const OPTIONS: Readonly<Record<string, readonly string[]>> = {
+  vad: Object.keys(VAD_TRANSCRIPTION_OPTIONS),
+  chunked: Object.keys(CHUNKED_OPTIONS),
+  sequential: Object.keys(SEQUENTIAL_OPTIONS),
+};
+
 describe("readDecodingFlags()", () => {
-  it("knows for each flag whether the chunked algorithm has its option too", async () => {
+  it("knows for each flag which algorithms have its option", async () => {
     const values: Record<string, string> = { clip_timestamps: "1,2", beam_size: "2", word_timestamps: "True" };
-    const chunked = Object.keys(CHUNKED_OPTIONS);
     const names = parse().options.map(({ long }) => long?.slice(2) ?? "");
     const seen = new Set<string>();
     for (const name of names.filter((one) => one !== "allowed_phrases")) {
       const word = values[name] ?? (parse().getOptionValue(name) as string | undefined) ?? "1";
       const needs = name.startsWith("hallucination") ? ["--word_timestamps", "True"] : [];
-      const { settings, sequentialOnly } = await readDecodingFlags(parse(...needs, `--${name}`, word));
+      const { settings, narrow } = await readDecodingFlags(parse(...needs, `--${name}`, word));
       const option = Object.keys(settings).at(-1) ?? "";
       seen.add(option);
-      expect(Object.keys(SEQUENTIAL_OPTIONS), name).toContain(option);
-      expect(sequentialOnly, name).toEqual(chunked.includes(option) ? [] : [`--${name}`]);
+      const algorithms = ALGORITHMS.filter((algorithm) => OPTIONS[algorithm].includes(option));
+      expect(narrow, name).toEqual(algorithms.length === ALGORITHMS.length ? [] : [{ flag: `--${name}`, algorithms }]);
     }
     // What has a flag elsewhere, none, or a file for its value.
     const elsewhere = ["task", "language", "languagePerWindow", "signal", "onProgress", "onSegment", "allowedPhrases"];
-    const without = ["maxLength", "sampleLength", "suppressBlank"];
-    expect([...seen, ...elsewhere, ...without].sort()).toEqual(Object.keys(SEQUENTIAL_OPTIONS).sort());
+    const without = ["maxLength", "sampleLength", "suppressBlank", "batchSize"];
+    const all = new Set([...OPTIONS["sequential"], ...OPTIONS["vad"]]);
+    expect([...seen, ...elsewhere, ...without].sort()).toEqual([...all].sort());
   });
 
   it("gives nothing where nothing was given", async () => {
-    expect(await readDecodingFlags(parse())).toEqual({ settings: {}, sequentialOnly: [], warnings: [] });
+    expect(await readDecodingFlags(parse())).toEqual({ settings: {}, narrow: [], warnings: [] });
   });
 
   it.each<[flags: string, temperatures: number[]]>([
@@ -49,23 +56,39 @@ describe("readDecodingFlags()", () => {
 });
 
 describe("chooseAlgorithm()", () => {
-  it.each<[asked: "auto" | "chunked" | "sequential", sequential: string, chunked: string, expected: string]>([
-    ["auto", "", "", "chunked"],
-    ["auto", "--beam_size", "", "sequential"],
-    ["auto", "", "--chunk_length", "chunked"],
-    ["auto", "--beam_size", "--chunk_length", "Cannot use --beam_size with --chunk_length"],
-    ["chunked", "", "--chunk_length", "chunked"],
-    ["chunked", "--beam_size", "", "Cannot use --beam_size with --algorithm chunked"],
-    ["sequential", "", "", "sequential"],
-    ["sequential", "--beam_size", "", "sequential"],
-    ["sequential", "", "--chunk_length", "Cannot use --chunk_length with --algorithm sequential"],
-  ])("%s, %j and %j: %s", (asked, sequential, chunked, expected) => {
-    const list = (flag: string): string[] => (flag === "" ? [] : [flag]);
-    const choose = (): unknown => chooseAlgorithm(asked, list(sequential), list(chunked));
+  const HAVE: Readonly<Record<string, readonly Algorithm[]>> = {
+    "--beam_size": ["vad", "sequential"],
+    "--prefix": ["sequential"],
+    "--chunk_length": ["chunked"],
+    "--batch_size": ["vad", "chunked"],
+    "--vad_threshold": ["vad"],
+  };
+  it.each<[asked: "auto" | Algorithm, flags: string, expected: string]>([
+    ["auto", "", "vad"],
+    ["auto", "--beam_size --batch_size --vad_threshold", "vad"],
+    ["auto", "--beam_size --prefix", "sequential"],
+    ["auto", "--batch_size --chunk_length", "chunked"],
+    ["auto", "--prefix --chunk_length", "Cannot use --chunk_length with --prefix"],
+    ["auto", "--beam_size --chunk_length", "Cannot use --chunk_length with --beam_size"],
+    ["auto", "--prefix --vad_threshold", "Cannot use --vad_threshold with --prefix"],
+    ["chunked", "--chunk_length", "chunked"],
+    ["chunked", "--beam_size", "Cannot use --beam_size with --algorithm chunked"],
+    ["vad", "--prefix", "Cannot use --prefix with --algorithm vad"],
+    ["sequential", "--beam_size", "sequential"],
+    ["sequential", "--batch_size", "Cannot use --batch_size with --algorithm sequential"],
+  ])("%s, %j: %s", (asked, flags, expected) => {
+    const given = flags.split(" ").filter((flag) => flag !== "");
+    const choose = (): { algorithm: string; note: string | null } =>
+      chooseAlgorithm(
+        asked,
+        given.map((flag) => ({ flag, algorithms: HAVE[flag] })),
+      );
     if (expected.startsWith("Cannot")) expect(choose).toThrow(expected);
     else {
-      const note = asked === "auto" && sequential !== "" ? (expect.stringContaining(sequential) as unknown) : null;
-      expect(choose()).toEqual({ algorithm: expected, note });
+      expect(choose().algorithm).toBe(expected);
+      const decisive = given.filter((flag) => !HAVE[flag].includes("vad"));
+      if (asked !== "auto" || decisive.length === 0) expect(choose().note).toBeNull();
+      else expect(choose().note).toBe(`using --algorithm ${expected} for ${decisive.join(", ")}`);
     }
   });
 });

@@ -8,8 +8,8 @@ import { createReadStream } from "node:fs";
 import { buffer } from "node:stream/consumers";
 import type { Command } from "commander";
 import { OptionError, quote } from "../errors.ts";
-import type { Algorithm } from "../index.ts";
-import type { SequentialOptions } from "../transcription/index.ts";
+import { ALGORITHMS, type Algorithm } from "../pipeline/choices.ts";
+import type { SequentialOptions, VadTranscriptionOptions } from "../transcription/index.ts";
 import { conflict, missing, orNone, parseBoolean, parseNumber, parseWhole, type ValueReader } from "./arguments.ts";
 import { systemReason } from "./system-reason.ts";
 
@@ -47,8 +47,8 @@ const MAX_PHRASES_BYTES = 100 * MAX_PHRASES;
 
 /** The algorithm's options, as far as they have a flag in the table. */
 type Options = Omit<
-  SequentialOptions,
-  "task" | "language" | "languagePerWindow" | "signal" | "onProgress" | "onSegment"
+  SequentialOptions & VadTranscriptionOptions,
+  "task" | "language" | "languagePerWindow" | "batchSize" | "signal" | "onProgress" | "onSegment"
 >;
 export type DecodingSettings = { -readonly [K in keyof Options]: Options[K] };
 
@@ -60,8 +60,8 @@ interface DecodingFlag {
   readonly help: string;
   /** As the help shows it. */
   readonly ifMissing?: string;
-  /** Whether every algorithm has it; else only the sequential one. */
-  readonly everywhere: boolean;
+  /** Which algorithms have it. */
+  readonly algorithms: readonly Algorithm[];
   /** Option of the library, and its value. */
   readonly read: (flag: string, word: string) => Promise<DecodingSettings> | DecodingSettings;
 }
@@ -90,13 +90,16 @@ function flag<K extends keyof Options>(
     name,
     value,
     help,
-    everywhere: false,
+    algorithms: ["sequential"],
     ...(ifMissing !== undefined && { ifMissing }),
     read: async (long, word) => ({ [option]: await read(long, word) }),
   };
 }
 
-const everywhere = (one: DecodingFlag): DecodingFlag => ({ ...one, everywhere: true });
+const everywhere = (one: DecodingFlag): DecodingFlag => ({ ...one, algorithms: ALGORITHMS });
+/** Of the algorithms that search. */
+const searched = (one: DecodingFlag): DecodingFlag => ({ ...one, algorithms: ["vad", "sequential"] });
+const ofVad = (one: DecodingFlag): DecodingFlag => ({ ...one, algorithms: ["vad"] });
 
 /** Read together with `--temperature`: see `readTemperatures`. */
 const TEMPERATURES: readonly DecodingFlag[] = [
@@ -116,7 +119,7 @@ const TEMPERATURES: readonly DecodingFlag[] = [
     (long, word) => orNone(number(0))(long, word) ?? undefined,
     "0.2",
   ),
-];
+].map(searched);
 
 /** Flags of all algorithms, shown with those of a transcription. */
 const GENERAL: readonly DecodingFlag[] = [
@@ -163,39 +166,109 @@ const GROUPS: readonly (readonly [heading: string, flags: readonly DecodingFlag[
     ],
   ],
   [
-    "Search (algorithm sequential):",
+    "Search (algorithms vad and sequential):",
     [
-      flag("beam_size", "beamSize", "<n>", "beams at temperature 0; None = greedy", orNone(whole(1, MAX_ROWS)), "5"),
-      flag(
-        "patience",
-        "patience",
-        "<x>",
-        "stop beam search after beam_size * patience hypotheses",
-        orNone(number(0, MAX_PATIENCE)),
+      searched(
+        flag("beam_size", "beamSize", "<n>", "beams at temperature 0; None = greedy", orNone(whole(1, MAX_ROWS)), "5"),
+      ),
+      searched(
+        flag(
+          "patience",
+          "patience",
+          "<x>",
+          "stop beam search after beam_size * patience hypotheses",
+          orNone(number(0, MAX_PATIENCE)),
+        ),
+      ),
+      searched(
+        flag(
+          "length_penalty",
+          "lengthPenalty",
+          "<alpha>",
+          "0 to 1, in favour of longer hypotheses; default: normalise by length",
+          orNone(number(0, 1)),
+        ),
+      ),
+      searched(
+        flag("best_of", "bestOf", "<n>", "random samples at temperatures above 0", orNone(whole(1, MAX_ROWS)), "5"),
+      ),
+      searched(flag("seed", "seed", "<n>", "seed of the random samples", whole(0), "0")),
+      searched(
+        flag(
+          "allowed_phrases",
+          "allowedPhrases",
+          "<file>",
+          "file with one phrase per line; only these can be transcribed",
+          readPhrases,
+        ),
       ),
       flag(
-        "length_penalty",
-        "lengthPenalty",
-        "<alpha>",
-        "0 to 1, in favour of longer hypotheses; default: normalise by length",
-        orNone(number(0, 1)),
+        "without_timestamps",
+        "withoutTimestamps",
+        BOOL,
+        "sequential: decode windows of 30 s without timestamps",
+        bool,
+        "False",
       ),
-      flag("best_of", "bestOf", "<n>", "random samples at temperatures above 0", orNone(whole(1, MAX_ROWS)), "5"),
-      flag("seed", "seed", "<n>", "seed of the random samples", whole(0), "0"),
-      flag(
-        "allowed_phrases",
-        "allowedPhrases",
-        "<file>",
-        "file with one phrase per line; only these can be transcribed",
-        readPhrases,
-      ),
-      flag("without_timestamps", "withoutTimestamps", BOOL, "decode windows of 30 s without timestamps", bool, "False"),
     ],
   ],
   [
-    "Context (algorithm sequential):",
+    "Voice activity (algorithm vad):",
     [
-      flag("initial_prompt", "initialPrompt", "<text>", "text to give the model as if it preceded the recording", text),
+      ofVad(flag("vad_threshold", "vadThreshold", "<p>", "probability at which speech begins", number(0, 1), "0.5")),
+      ofVad(
+        flag(
+          "vad_neg_threshold",
+          "vadNegThreshold",
+          "<p>",
+          "probability below which it ends (default: vad_threshold - 0.15)",
+          orNone(number(0, 1)),
+        ),
+      ),
+      ofVad(
+        flag(
+          "vad_min_speech_duration_ms",
+          "vadMinSpeechDurationMs",
+          "<ms>",
+          "shorter speech is ignored",
+          number(0, MAX_SECONDS * 1000),
+          "0",
+        ),
+      ),
+      ofVad(
+        flag(
+          "vad_min_silence_duration_ms",
+          "vadMinSilenceDurationMs",
+          "<ms>",
+          "silence that ends speech",
+          number(0, MAX_SECONDS * 1000),
+          "160",
+        ),
+      ),
+      ofVad(
+        flag(
+          "vad_speech_pad_ms",
+          "vadSpeechPadMs",
+          "<ms>",
+          "silence kept before and after the speech of a window",
+          number(0, (WINDOW_SECONDS / 4) * 1000),
+          "400",
+        ),
+      ),
+    ],
+  ],
+  [
+    "Context (algorithms vad and sequential; all but initial_prompt and hotwords sequential alone):",
+    [
+      searched(
+        flag(
+          "initial_prompt",
+          "initialPrompt",
+          "<text>",
+          "text to give the model as if it preceded the recording",
+          text,
+        ),
+      ),
       flag(
         "carry_initial_prompt",
         "carryInitialPrompt",
@@ -212,58 +285,66 @@ const GROUPS: readonly (readonly [heading: string, flags: readonly DecodingFlag[
         bool,
         "True",
       ),
-      flag("hotwords", "hotwords", "<text>", "words that are likely to occur", text),
+      searched(flag("hotwords", "hotwords", "<text>", "words that are likely to occur", text)),
       flag("prefix", "prefix", "<text>", "text that each window starts with", text),
     ],
   ],
   [
-    "Quality (algorithm sequential):",
+    "Quality (algorithms vad and sequential):",
     [
       ...TEMPERATURES,
-      flag(
-        "compression_ratio_threshold",
-        "compressionRatioThreshold",
-        "<x>",
-        "above this, text repeats itself: try the next temperature",
-        orNone(number(0)),
-        "2.4",
+      searched(
+        flag(
+          "compression_ratio_threshold",
+          "compressionRatioThreshold",
+          "<x>",
+          "above this, text repeats itself: try the next temperature",
+          orNone(number(0)),
+          "2.4",
+        ),
       ),
-      flag(
-        "entropy_thold",
-        "entropyThreshold",
-        "<x>",
-        "below it the last tokens repeat themselves: next temperature (whisper.cpp: 2.4)",
-        orNone(number()),
-        "None",
+      searched(
+        flag(
+          "entropy_thold",
+          "entropyThreshold",
+          "<x>",
+          "below it the last tokens repeat themselves: next temperature (whisper.cpp: 2.4)",
+          orNone(number()),
+          "None",
+        ),
       ),
-      flag(
-        "logprob_threshold",
-        "logprobThreshold",
-        "<x>",
-        "below this, text is unreliable: try the next temperature",
-        orNone(number(-Infinity, 0)),
-        "-1.0",
+      searched(
+        flag(
+          "logprob_threshold",
+          "logprobThreshold",
+          "<x>",
+          "below this, text is unreliable: try the next temperature",
+          orNone(number(-Infinity, 0)),
+          "-1.0",
+        ),
       ),
-      flag(
-        "no_speech_threshold",
-        "noSpeechThreshold",
-        "<p>",
-        "above this, unreliable text counts as silence",
-        orNone(number(0, 1)),
-        "0.6",
+      searched(
+        flag(
+          "no_speech_threshold",
+          "noSpeechThreshold",
+          "<p>",
+          "above this, unreliable text counts as silence",
+          orNone(number(0, 1)),
+          "0.6",
+        ),
       ),
       flag(
         "hallucination_silence_threshold",
         "hallucinationSilenceThreshold",
         "<s>",
-        "skip silence longer than this around invented text, in seconds",
+        "sequential: skip silence longer than this around invented text, in seconds",
         orNone(number(0, MAX_SECONDS)),
       ),
       flag(
         "clip_timestamps",
         "clipTimestamps",
         "<list>",
-        "parts to transcribe, in seconds: start,end,start,end,...",
+        "sequential: parts to transcribe, in seconds: start,end,start,end,...",
         readClips,
         "0",
       ),
@@ -295,12 +376,19 @@ function declare(command: Command, { name, value, help, ifMissing }: DecodingFla
   command.option(`--${name} ${value}`, help, ifMissing);
 }
 
+/** A flag that was given, and which algorithms have it. */
+export interface GivenFlag {
+  /** With `--`. */
+  readonly flag: string;
+  readonly algorithms: readonly Algorithm[];
+}
+
 /** What the flags of decoding say. */
 export interface ReadDecoding {
   /** Only what was given. */
   readonly settings: DecodingSettings;
-  /** Flags given that only the sequential algorithm has. */
-  readonly sequentialOnly: readonly string[];
+  /** Flags given that not every algorithm has. */
+  readonly narrow: readonly GivenFlag[];
   readonly warnings: readonly string[];
 }
 
@@ -311,13 +399,15 @@ export interface ReadDecoding {
  */
 export async function readDecodingFlags(command: Command): Promise<ReadDecoding> {
   const settings: DecodingSettings = {};
-  const sequentialOnly: string[] = [];
+  const narrow: GivenFlag[] = [];
   for (const one of FLAGS) {
     if (command.getOptionValueSource(one.name) !== "cli") continue;
     const word = command.getOptionValue(one.name) as string;
     const read = await one.read(`--${one.name}`, word);
     if (!TEMPERATURES.includes(one)) Object.assign(settings, read);
-    if (!one.everywhere) sequentialOnly.push(`--${one.name}`);
+    if (one.algorithms.length < ALGORITHMS.length) {
+      narrow.push({ flag: `--${one.name}`, algorithms: one.algorithms });
+    }
   }
   const temperature = readTemperatures(command);
   if (temperature !== undefined) settings.temperature = temperature;
@@ -327,39 +417,42 @@ export async function readDecodingFlags(command: Command): Promise<ReadDecoding>
     warnings.push("--hotwords has no effect with --prefix");
     delete settings.hotwords;
   }
-  return { settings, sequentialOnly, warnings };
+  return { settings, narrow, warnings };
 }
 
 /**
- * The algorithm to use: `auto` is chunked, unless a flag asks for what only the sequential one can do.
+ * The algorithm to use: `auto` is the first that has all flags, and so vad where none asks for another.
  *
- * @param sequentialOnly flags given that the chunked algorithm lacks
- * @param chunkedOnly flags given that the sequential algorithm lacks
+ * @param narrow flags given that not every algorithm has
  * @returns with it what the user should be told, or null
  * @throws {OptionError} for a flag that the algorithm lacks
  */
 export function chooseAlgorithm(
   asked: "auto" | Algorithm,
-  sequentialOnly: readonly string[],
-  chunkedOnly: readonly string[],
+  narrow: readonly GivenFlag[],
 ): { readonly algorithm: Algorithm; readonly note: string | null } {
-  if (asked === "sequential" && chunkedOnly.length > 0) {
-    conflict(chunkedOnly[0], "--algorithm sequential", "--algorithm chunked has it");
+  if (asked !== "auto") {
+    const foreign = narrow.find(({ algorithms }) => !algorithms.includes(asked));
+    if (foreign !== undefined) conflict(foreign.flag, `--algorithm ${asked}`, `${named(foreign.algorithms)} has it`);
+    return { algorithm: asked, note: null };
   }
-  if (asked === "chunked" && sequentialOnly.length > 0) {
-    conflict(sequentialOnly[0], "--algorithm chunked", "--algorithm sequential has it");
+  const algorithm = ALGORITHMS.find((one) => narrow.every(({ algorithms }) => algorithms.includes(one)));
+  if (algorithm === undefined) {
+    const other = narrow.find(({ algorithms }, i) =>
+      narrow.slice(0, i).some((one) => !one.algorithms.some((each) => algorithms.includes(each))),
+    ) as GivenFlag;
+    const one = narrow.find(
+      ({ algorithms }) => !algorithms.some((each) => other.algorithms.includes(each)),
+    ) as GivenFlag;
+    conflict(other.flag, one.flag, `the one is of ${named(other.algorithms)}, the other of ${named(one.algorithms)}`);
   }
-  if (asked !== "auto") return { algorithm: asked, note: null };
-  if (sequentialOnly.length === 0) return { algorithm: "chunked", note: null };
-  if (chunkedOnly.length > 0) {
-    conflict(
-      sequentialOnly[0],
-      chunkedOnly[0],
-      "the one is of --algorithm sequential, the other of --algorithm chunked",
-    );
-  }
-  const flags = sequentialOnly.join(", ");
-  return { algorithm: "sequential", note: `using --algorithm sequential, which is slower, for ${flags}` };
+  if (algorithm === ALGORITHMS[0]) return { algorithm, note: null };
+  const flags = narrow.filter(({ algorithms }) => !algorithms.includes(ALGORITHMS[0])).map(({ flag }) => flag);
+  return { algorithm, note: `using --algorithm ${algorithm} for ${flags.join(", ")}` };
+}
+
+function named(algorithms: readonly Algorithm[]): string {
+  return `--algorithm ${algorithms.join(" or ")}`;
 }
 
 /** Temperatures from the first to 1, as openai/whisper counts them (facts 2.1.1); undefined where no flag was given. */

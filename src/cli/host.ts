@@ -10,6 +10,7 @@ import type {
   DTypeOption,
   Segment,
   SequentialTranscribeOptions,
+  VadTranscribeOptions,
   Task,
   Transcript,
 } from "../index.ts";
@@ -51,12 +52,17 @@ export interface TranscriptionProgress {
 }
 
 /** What is asked of one transcription. */
-export type TranscriptionSettings = (ChunkedSettings | SequentialSettings) & TranscriptionEvents;
+export type TranscriptionSettings = (VadSettings | ChunkedSettings | SequentialSettings) & TranscriptionEvents;
 
 /** What is always said, and not left to the library. */
 interface StatedSettings {
   readonly task: Task;
   readonly returnTimestamps: boolean;
+}
+
+interface VadSettings
+  extends Omit<VadTranscribeOptions, "algorithm" | keyof StatedSettings | keyof TranscriptionEvents>, StatedSettings {
+  readonly algorithm: "vad";
 }
 
 interface ChunkedSettings

@@ -8,12 +8,21 @@ import { assertOneOf, nearest, OptionError, quote } from "../errors.ts";
 import type { ChunkedTranscribeOptions } from "../index.ts";
 import {
   formatExtension,
+  isReadable,
   OUTPUT_FORMATS,
   STANDARD_FORMATS,
   type OutputFormat,
   type SubtitleOptions,
 } from "../outputs/index.ts";
-import { ALGORITHMS, assertDevice, defaultModel, DEVICES, DTYPES, type Device } from "../pipeline/choices.ts";
+import {
+  ALGORITHMS,
+  assertDevice,
+  defaultModel,
+  DEVICES,
+  DTYPES,
+  type Algorithm,
+  type Device,
+} from "../pipeline/choices.ts";
 import { TASKS } from "../tokenizer/task.ts";
 import { conflict, orNone, parseBoolean, parseSeconds, parseWhole } from "./arguments.ts";
 import {
@@ -48,11 +57,18 @@ export const BOOLEAN_FLAGS: readonly string[] = [
   ...SUBTITLE_BOOLEANS,
 ];
 
-/** Flags that the sequential algorithm lacks. */
-const CHUNKED_ONLY: readonly string[] = ["batch_size", "chunk_length", "stride_length"];
+/** Flags of windows, and which algorithms have them. */
+const WINDOW_FLAGS: readonly (readonly [name: string, algorithms: readonly Algorithm[]])[] = [
+  ["batch_size", ["vad", "chunked"]],
+  ["chunk_length", ["chunked"]],
+  ["stride_length", ["chunked"]],
+];
 
 /** Formats without times in them, or of which nobody expects that they are the model's. */
 const UNTIMED_FORMATS: readonly OutputFormat[] = ["txt", "json", "json-full"];
+
+/** Formats that are made of cues. */
+const SUBTITLE_FORMATS: readonly OutputFormat[] = ["srt", "vtt"];
 
 /** Where transcripts go. */
 export type Destination =
@@ -140,13 +156,13 @@ export function addTranscribeFlags(command: Command): void {
     .option("--return_timestamps [bool]", "let the model predict when each segment starts and ends", "True")
     .option(
       "--algorithm <name>",
-      `${ALGORITHMS.join(", ")} (openai/whisper's), or auto: whichever the other flags need`,
+      "vad, chunked (Hugging Face's), sequential (openai/whisper's), or auto: vad, unless other flags need another",
       "auto",
     );
   addGeneralFlags(command);
   command
+    .option("--batch_size <n>", "vad, chunked: windows per batch; chosen to suit the device by default")
     .optionsGroup("Windows (algorithm chunked):")
-    .option("--batch_size <n>", "windows per batch; chosen to suit the device by default")
     .option(
       "--chunk_length <seconds>",
       `window length, 1 to ${MAX_CHUNK_SECONDS}; 0 = a single window, for recordings of up to 30 s`,
@@ -217,16 +233,23 @@ export async function readTranscribeFlags(command: Command): Promise<TranscribeF
   const windows = readWindows(text("chunk_length") ?? "30", text("stride_length"));
 
   const decoding = await readDecodingFlags(command);
-  const chunkedOnly = CHUNKED_ONLY.filter(chosen).map((name) => `--${name}`);
-  const { algorithm, note } = chooseAlgorithm(asked, decoding.sequentialOnly, chunkedOnly);
-  const { subtitles, warnings } = readSubtitleFlags(command, decoding.settings.wordTimestamps === true);
+  const ofWindows = WINDOW_FLAGS.filter(([name]) => chosen(name));
+  const { algorithm, note } = chooseAlgorithm(asked, [
+    ...ofWindows.map(([name, algorithms]) => ({ flag: `--${name}`, algorithms })),
+    ...decoding.narrow,
+  ]);
 
   const destination = readDestination(
     given["output_format"] as string[] | undefined,
     text("output_dir"),
     text("output"),
   );
-  const timed = formatsOf(destination).filter((format) => !UNTIMED_FORMATS.includes(format));
+  const formats = formatsOf(destination);
+  const { subtitles, warnings } = readSubtitleFlags(command, decoding.settings.wordTimestamps === true);
+  // Cues that can be read are divided between words, which must then have times.
+  const needsWords =
+    returnTimestamps && isReadable(subtitles) && formats.some((format) => SUBTITLE_FORMATS.includes(format));
+  const timed = formats.filter((format) => !UNTIMED_FORMATS.includes(format));
   if (!returnTimestamps && timed.length > 0) {
     const reason = withoutTimestamps ? "--without_timestamps True" : "--return_timestamps False";
     throw new OptionError("return_timestamps", `Cannot write ${timed.join(", ")} with ${reason}`, {
@@ -255,9 +278,14 @@ export async function readTranscribeFlags(command: Command): Promise<TranscribeF
       ...(flag("offline") && { offline: true }),
     },
     // Settings have nothing that the algorithm lacks: chooseAlgorithm has seen to it.
-    transcription: (algorithm === "sequential"
-      ? { ...common, ...sequentialDefaults(decoding.settings), ...decoding.settings, algorithm }
-      : { ...common, ...decoding.settings, ...windows, algorithm }) as TranscriptionSettings,
+    transcription: {
+      ...common,
+      ...(algorithm === "sequential" && sequentialDefaults(decoding.settings)),
+      ...(needsWords && task === "transcribe" && { wordTimestamps: true }),
+      ...decoding.settings,
+      ...(algorithm === "chunked" && windows),
+      algorithm,
+    } as TranscriptionSettings,
     destination,
     subtitles,
     notes: [modelNote, note].filter((one) => one !== null),

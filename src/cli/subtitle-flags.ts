@@ -4,7 +4,7 @@ import type { Command } from "commander";
 import type { SubtitleOptions } from "../outputs/index.ts";
 import { missing, orNone, parseBoolean, parseWhole } from "./arguments.ts";
 
-export const SUBTITLE_BOOLEANS: readonly string[] = ["--highlight_words"];
+export const SUBTITLE_BOOLEANS: readonly string[] = ["--highlight_words", "--readable"];
 
 const LIMITS = [
   ["max_line_width", "maxLineWidth", "most characters per line of a subtitle"],
@@ -14,6 +14,10 @@ const LIMITS = [
 
 /** Declares the flags. */
 export function addSubtitleFlags(command: Command): void {
+  command.option(
+    "--readable [bool]",
+    "subtitles of two lines of 42 characters and 1 to 7 s; False = a subtitle per segment (default: True, unless a limit below is given)",
+  );
   command.option("--highlight_words [bool]", "underline each word as it is spoken (srt, vtt)", "False");
   for (const [name, , help] of LIMITS) command.option(`--${name} <n>`, help);
 }
@@ -29,6 +33,8 @@ export function readSubtitleFlags(
 ): { readonly subtitles: SubtitleOptions; readonly warnings: readonly string[] } {
   const given = (name: string): string | undefined => command.getOptionValue(name) as string | undefined;
   const subtitles: { -readonly [K in keyof SubtitleOptions]: SubtitleOptions[K] } = {};
+  const readable = given("readable");
+  if (readable !== undefined) subtitles.readable = parseBoolean("--readable", readable);
   const read = orNone((option, word) => parseWhole(option, word, 1));
   if (parseBoolean("--highlight_words", given("highlight_words") ?? "False")) {
     if (!hasWords) missing("--highlight_words", "--word_timestamps True");
@@ -37,12 +43,12 @@ export function readSubtitleFlags(
   for (const [name, option] of LIMITS) {
     const value = read(`--${name}`, given(name) ?? "None");
     if (value === null) continue;
-    if (!hasWords) missing(`--${name}`, "--word_timestamps True");
+    if (!hasWords && subtitles.readable !== true) missing(`--${name}`, "--word_timestamps True");
     subtitles[option] = value;
   }
   const { maxLineWidth, maxLineCount, maxWordsPerLine } = subtitles;
   const warnings: string[] = [];
-  if (maxLineCount !== undefined && maxLineWidth === undefined) {
+  if (maxLineCount !== undefined && maxLineWidth === undefined && subtitles.readable !== true) {
     warnings.push("--max_line_count has no effect without --max_line_width");
     delete subtitles.maxLineCount;
   }

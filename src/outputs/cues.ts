@@ -6,9 +6,9 @@
 import type { Segment, Transcript, Word } from "../transcription/index.ts";
 import { toMilliseconds } from "./format-timestamp.ts";
 import { PYTHON_SPACE, strip } from "./python-space.ts";
+import { isReadable, type SubtitleOptions } from "./subtitle-options.ts";
 import { READABLE_LINE_COUNT, READABLE_LINE_WIDTH, readableCues } from "./readable-cues.ts";
 import { shapeWords } from "./shape-words.ts";
-import type { SubtitleOptions } from "./subtitle-options.ts";
 
 /** Text between two times, in seconds, `0 <= start <= end`. */
 export interface Cue {
@@ -53,7 +53,7 @@ export function segmentTimes(
  */
 export function* cues(transcript: Transcript, options: SubtitleOptions = {}): Generator<Cue> {
   const { segments, duration } = transcript;
-  if (options.readable === true) {
+  if (isReadable(options)) {
     const { maxLineWidth = READABLE_LINE_WIDTH, maxLineCount = READABLE_LINE_COUNT } = options;
     for (const { start, end, words } of readableCues(segments, duration, { maxLineWidth, maxLineCount })) {
       if (options.highlightWords === true) yield* highlighted(words, duration);

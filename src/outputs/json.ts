@@ -3,7 +3,7 @@
  * nowhere else, because outside programs read them.
  */
 
-import type { Segment, Transcript } from "../transcription/index.ts";
+import type { Coverage, Segment, Transcript } from "../transcription/index.ts";
 import { segmentTimes } from "./cues.ts";
 import { roundHalfEven } from "../tensor/index.ts";
 
@@ -15,7 +15,7 @@ const FRAMES_PER_SECOND = 100;
  *
  * `seek` is the position of the segment's window in frames of 10 ms. Where the algorithm has no such position it is the
  * segment's start, so that readers that require an integer find one. `language` and `speaker` of a segment follow
- * openai/whisper's fields where they are known. A figure that is not finite is `null` (Python writes `NaN`, which is no JSON).
+ * openai/whisper's fields where they are known, as does `coverage` of the transcript. A figure that is not finite is `null` (Python writes `NaN`, which is no JSON).
  *
  * @see openai/whisper utils.py `WriteJSON`, transcribe.py (v20250625; facts 2.3.13, 2.6.1)
  */
@@ -25,6 +25,21 @@ export function toJson(transcript: Transcript): string {
     ["text", string(transcript.text)],
     ["segments", list(segments)],
     ["language", string(transcript.language)],
+    ...(transcript.coverage === undefined ? [] : [["coverage", coverageJson(transcript.coverage)] as const]),
+  ]);
+}
+
+function coverageJson({ speechSeconds, transcribedSeconds, untranscribed }: Coverage): string {
+  const spans = untranscribed.map(({ start, end }) =>
+    object([
+      ["start", float(start)],
+      ["end", float(end)],
+    ]),
+  );
+  return object([
+    ["speech_seconds", float(speechSeconds)],
+    ["transcribed_seconds", float(transcribedSeconds)],
+    ["untranscribed", list(spans)],
   ]);
 }
 

@@ -7,7 +7,8 @@ import type { Transcript } from "../transcription/index.ts";
 export interface SubtitleOptions {
   /**
    * Divides the text into cues that can be read, whatever its segments are: at most two lines of 42 characters (`maxLineCount` and
-   * `maxLineWidth` set others), 1 to 7 s, ending at sentence ends, else at commas and pauses. Default false: openai/whisper's way.
+   * `maxLineWidth` set others), 1 to 7 s, ending at sentence ends, else at commas and pauses. False is openai/whisper's way: a cue for each
+   * segment. Default true, unless one of the other options is given, which are openai/whisper's.
    */
   readonly readable?: boolean | undefined;
   /**
@@ -35,6 +36,11 @@ export const SUBTITLE_OPTIONS = {
   highlightWords: flag,
 } as const satisfies Readonly<Record<keyof SubtitleOptions, OptionKind>>;
 
+/** Whether subtitles are divided into cues that can be read: if that is asked for, or nothing else is. */
+export function isReadable({ readable, ...others }: SubtitleOptions): boolean {
+  return readable ?? Object.values(others).every((value) => value === undefined || value === false);
+}
+
 /**
  * Asserts that subtitles can be shaped as asked.
  *
@@ -46,7 +52,8 @@ export const SUBTITLE_OPTIONS = {
 export function assertSubtitleOptions(options: SubtitleOptions, { segments }: Pick<Transcript, "segments">): void {
   const names = Object.keys(SUBTITLE_OPTIONS) as (keyof SubtitleOptions)[];
   for (const name of names) assertOption(name, options[name], SUBTITLE_OPTIONS[name]);
-  const { maxLineWidth, maxLineCount, maxWordsPerLine, readable = false } = options;
+  const { maxLineWidth, maxLineCount, maxWordsPerLine } = options;
+  const readable = isReadable(options);
   if (readable && maxWordsPerLine !== undefined) {
     throw new OptionError("maxWordsPerLine", "Cannot use maxWordsPerLine together with readable", {
       hint: "readable subtitles are limited by maxLineWidth and maxLineCount",

@@ -1,14 +1,15 @@
 /** A transcript for outside programs to read, with nothing left out: openai/whisper's names, as in its JSON, and ours in the same spelling. */
-import type { FallbackReason, Segment, Transcript, Word } from "../transcription/index.ts";
+import type { Coverage, FallbackReason, Segment, Transcript, Word } from "../transcription/index.ts";
 
 const REASONS: Readonly<Partial<Record<FallbackReason, string>>> = {
   compressionRatio: "compression_ratio",
   avgLogprob: "avg_logprob",
+  speechRate: "speech_rate",
 };
 
 /** @see src/schemas/transcript.ts `TRANSCRIPT` */
 export function transcriptObject(transcript: Transcript): object {
-  const { text, language, languageProbability, duration, segments, chunks, warnings } = transcript;
+  const { text, language, languageProbability, duration, segments, chunks, coverage, warnings } = transcript;
   return {
     text,
     language,
@@ -16,8 +17,14 @@ export function transcriptObject(transcript: Transcript): object {
     duration,
     segments: segments.map(segmentObject),
     ...(chunks !== undefined && { chunks }),
+    ...(coverage !== undefined && { coverage: coverageObject(coverage) }),
     warnings,
   };
+}
+
+/** @see src/schemas/transcript.ts `COVERAGE` */
+export function coverageObject({ speechSeconds, transcribedSeconds, untranscribed }: Coverage): object {
+  return { speech_seconds: speechSeconds, transcribed_seconds: transcribedSeconds, untranscribed };
 }
 
 /** @see src/schemas/transcript.ts `SEGMENT` */

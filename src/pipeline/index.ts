@@ -18,6 +18,7 @@ export type {
   SequentialTranscribeOptions,
   TranscribeManyOptions,
   TranscribeOptions,
+  VadTranscribeOptions,
 } from "./transcribe-options.ts";
 export {
   WhisperProcessor,

@@ -30,9 +30,25 @@ const SEGMENT_FIELDS = {
   speaker: z.string().optional(),
 };
 
+/** How much of the speech that was found has text. */
+const COVERAGE = z
+  .strictObject({
+    speech_seconds: SECONDS.describe("speech found"),
+    transcribed_seconds: SECONDS.describe("speech that has text"),
+    untranscribed: z
+      .array(z.strictObject({ start: SECONDS, end: SECONDS }))
+      .describe("stretches of speech without text"),
+  })
+  .describe("only of algorithm vad, which looks for speech first");
+
 /** `json`: openai/whisper's. */
 export const TRANSCRIPT_JSON = z
-  .strictObject({ text: z.string(), segments: z.array(z.strictObject(SEGMENT_FIELDS)), language: CODE })
+  .strictObject({
+    text: z.string(),
+    segments: z.array(z.strictObject(SEGMENT_FIELDS)),
+    language: CODE,
+    coverage: COVERAGE.optional(),
+  })
   .describe("What -f json writes: openai/whisper's JSON. Times are seconds.");
 
 /** A segment with all that is known of it. */
@@ -44,7 +60,7 @@ export const SEGMENT = z
       .array(
         z.strictObject({
           temperature: z.number().min(0),
-          reasons: z.array(z.enum(["compression_ratio", "avg_logprob", "entropy"])).min(1),
+          reasons: z.array(z.enum(["compression_ratio", "avg_logprob", "entropy", "speech_rate"])).min(1),
         }),
       )
       .optional()
@@ -70,6 +86,7 @@ export const TRANSCRIPT = z
       )
       .optional()
       .describe("as the Hugging Face pipeline gives them"),
+    coverage: COVERAGE.optional(),
     warnings: z.array(z.string()),
   })
   .describe("A transcript. Times are seconds.");

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import type { Command } from "commander";
 import { OptionError, quote } from "../../errors.ts";
 import { formatExtension, type OutputFormat, type RunDetails, writeTranscript } from "../../outputs/index.ts";
-import type { Transcript } from "../../transcription/index.ts";
+import type { Coverage, Transcript } from "../../transcription/index.ts";
 import type { CliCommand } from "../command.ts";
 import type { CliHost, CliPipeline, TranscriptionSettings } from "../host.ts";
 import { SegmentDisplay } from "../display.ts";
@@ -252,6 +252,7 @@ class Run {
     this.#done++;
     this.#report.finished(index);
     const figures = [`${clock(transcript.duration)} of audio`, await languageOf(transcript)];
+    if (transcript.coverage !== undefined) figures.push(coverageOf(transcript.coverage));
     if (this.#items.length === 1) {
       const { elapsedMs } = this.#report;
       figures.push(`${(elapsedMs / 1000).toFixed(1)} s`, speed(transcript.duration, elapsedMs));
@@ -299,4 +300,11 @@ async function languageOf({ language, languageProbability }: Transcript): Promis
   const name = languageName(language);
   const titled = name.replace(/^./, (letter) => letter.toUpperCase());
   return languageProbability === null ? titled : `${titled} (detected, ${Math.round(languageProbability * 100)}%)`;
+}
+
+/** `speech 4:02`, and how much of it has text where that is not all. */
+function coverageOf({ speechSeconds, transcribedSeconds, untranscribed }: Coverage): string {
+  if (speechSeconds === 0) return "no speech";
+  const speech = `speech ${clock(speechSeconds)}`;
+  return untranscribed.length === 0 ? `${speech}, all with text` : `${speech}, with text ${clock(transcribedSeconds)}`;
 }

@@ -16,7 +16,7 @@ import type { ResolvedVadTranscription } from "./options.ts";
 import { partOf, totalOf, type Span, type SpeechWindow } from "./speech-window.ts";
 import { longPauses, pausesWithin, splitAtPauses } from "./split-at-pauses.ts";
 import { faultsOf, isNoSpeech, retry } from "./retry.ts";
-import { inRecording, segmentsOf, uncovered, wordsInRecording, type TimedText } from "./window-text.ts";
+import { inRecording, segmentsOf, uncovered, withRest, wordsInRecording, type TimedText } from "./window-text.ts";
 
 /** A piece of text in the time of the recording, and how it was found. */
 export interface FoundText extends TimedText {
@@ -81,7 +81,8 @@ export async function decodeSpeech(
       const rest = round + 1 < MOST_ROUNDS ? unread(part.window, text) : [];
       if (rest.length === 0) {
         const { speech } = requests[part.request].window;
-        onText(part.request, { text: all, uncovered: uncovered(all, speech) });
+        const text = withRest(all, speech);
+        onText(part.request, { text, uncovered: uncovered(text, speech) });
         return;
       }
       const before = all.filter(({ end }) => end * SAMPLE_RATE <= rest[0].start + SAMPLE_RATE / 2);

@@ -99,6 +99,27 @@ function outsidePauses({ start, end }: Span, speech: readonly Span[]): Span {
   return { start: begin, end: last !== undefined && last.end > begin ? Math.min(end, last.end) : Math.max(begin, end) };
 }
 
+/** Longest speech without text of its own, in samples, that belongs to the segment it is joined to: the model often ends a segment with its last vowel. */
+const LONGEST_REST = 1.25 * SAMPLE_RATE;
+
+/**
+ * Lets segments begin and end with the speech that they are part of, where little of it is left beside them.
+ *
+ * @param segments of the recording, in order
+ */
+export function withRest<T extends Omit<TimedText, "tokens">>(segments: readonly T[], speech: readonly Span[]): T[] {
+  const extended = segments.map((segment) => ({ ...segment }));
+  const spans = segments.map(({ start, end }) => ({ start: start * SAMPLE_RATE, end: end * SAMPLE_RATE }));
+  for (const { start, end } of without(speech, spans)) {
+    if (end - start > LONGEST_REST) continue;
+    const before = spans.findLastIndex((span) => Math.abs(span.end - start) < 1);
+    const after = spans.findIndex((span) => Math.abs(span.start - end) < 1);
+    if (before >= 0) extended[before] = { ...extended[before], end: end / SAMPLE_RATE };
+    else if (after >= 0) extended[after] = { ...extended[after], start: start / SAMPLE_RATE };
+  }
+  return extended;
+}
+
 /** Speech that lies in no segment, in samples of the recording, in order. */
 export function uncovered(segments: readonly Omit<TimedText, "tokens">[], speech: readonly Span[]): Span[] {
   const covered = segments.map(({ start, end }) => ({
