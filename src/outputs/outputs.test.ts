@@ -15,6 +15,7 @@ import {
   toTsv,
   toTxt,
   toVtt,
+  type WriteOptions,
   writeTranscript,
 } from "./index.ts";
 
@@ -65,12 +66,16 @@ function isWithoutEffect({ max_line_width, max_line_count, max_words_per_line }:
 
 function fromShape(shape: Shape): SubtitleOptions {
   return {
+    readable: false,
     maxLineWidth: shape.max_line_width,
     maxLineCount: shape.max_line_count,
     maxWordsPerLine: shape.max_words_per_line,
     highlightWords: shape.highlight_words,
   };
 }
+
+/** openai/whisper's way: a cue for each segment. */
+const SEGMENT_CUES: WriteOptions = { readable: false };
 
 describe("the files of openai/whisper", () => {
   type Outputs = Record<OutputFormat, string>;
@@ -87,7 +92,7 @@ describe("the files of openai/whisper", () => {
 
   for (const { name, result, outputs } of cases) {
     it.each(STANDARD_FORMATS)(`writeTranscript() gives the same bytes: ${name}, %s`, (format) => {
-      expect(writeTranscript(fromResult(result), format)).toBe(outputs[format]);
+      expect(writeTranscript(fromResult(result), format, SEGMENT_CUES)).toBe(outputs[format]);
     });
   }
 
@@ -100,7 +105,9 @@ describe("the files of openai/whisper", () => {
       for (const [options, { result }] of Object.entries(transcribe)) {
         const key = `${file.replace(/\.json$/, "")}/${options}`;
         for (const format of STANDARD_FORMATS) {
-          expect(digest(writeTranscript(fromResult(result), format)), `${key} ${format}`).toBe(files[key][format]);
+          expect(digest(writeTranscript(fromResult(result), format, SEGMENT_CUES)), `${key} ${format}`).toBe(
+            files[key][format],
+          );
         }
         compared.push(key);
       }
@@ -144,10 +151,10 @@ describe("the files of openai/whisper", () => {
 
   it("writeTranscript() gives the samples of facts 6.7 S1 to S3", () => {
     const two = transcript([segment(0, 2.5, " Hello there, my friend."), segment(7, 8.04, " How are you?")]);
-    expect(toSrt(two)).toBe(
+    expect(toSrt(two, SEGMENT_CUES)).toBe(
       "1\n00:00:00,000 --> 00:00:02,500\nHello there, my friend.\n\n2\n00:00:07,000 --> 00:00:08,040\nHow are you?\n\n",
     );
-    expect(toVtt(two)).toBe(
+    expect(toVtt(two, SEGMENT_CUES)).toBe(
       "WEBVTT\n\n00:00.000 --> 00:02.500\nHello there, my friend.\n\n00:07.000 --> 00:08.040\nHow are you?\n\n",
     );
     expect(toTsv(two)).toBe("start\tend\ttext\n0\t2500\tHello there, my friend.\n7000\t8040\tHow are you?\n");
@@ -156,26 +163,29 @@ describe("the files of openai/whisper", () => {
 
 describe("where openai/whisper's file would not parse back", () => {
   it("cues have no arrow in their text, however long it was", () => {
-    const text = toSrt(transcript([segment(0, 1, " a ---> b ----> c")]));
+    const text = toSrt(transcript([segment(0, 1, " a ---> b ----> c")]), SEGMENT_CUES);
     expect(text.match(/-->/g)).toHaveLength(1);
     expect(text).toContain("a -> b -> c");
   });
 
   it("cues with words have no arrow in their text (facts 2.6.2)", () => {
     const words = [" a", " -->", " b"].map((word, i) => ({ word, start: i, end: i + 1, probability: 1 }));
-    expect(toVtt(transcript([segment(0, 3, " a --> b", { words })]))).toBe(
+    expect(toVtt(transcript([segment(0, 3, " a --> b", { words })]), SEGMENT_CUES)).toBe(
       "WEBVTT\n\n00:00.000 --> 00:03.000\na -> b\n\n",
     );
   });
 
   it("cues keep a line break and drop blank lines, which would end them", () => {
-    expect(toSrt(transcript([segment(0, 1, " one\r\n \n\ntwo\n")]))).toBe(
+    expect(toSrt(transcript([segment(0, 1, " one\r\n \n\ntwo\n")]), SEGMENT_CUES)).toBe(
       "1\n00:00:00,000 --> 00:00:01,000\none\ntwo\n\n",
     );
   });
 
   it("toVtt() escapes what a player would swallow, and leaves other ampersands", () => {
-    const vtt = toVtt(transcript([segment(0, 1, " 1 < 2, AT&T, R & D, &amp; &#39; &eacute; &copyright")]));
+    const vtt = toVtt(
+      transcript([segment(0, 1, " 1 < 2, AT&T, R & D, &amp; &#39; &eacute; &copyright")]),
+      SEGMENT_CUES,
+    );
     expect(vtt).toContain("\n1 &lt; 2, AT&T, R & D, &amp;amp; &amp;#39; &amp;eacute; &amp;copyright\n");
   });
 
@@ -187,8 +197,8 @@ describe("where openai/whisper's file would not parse back", () => {
 
   it.each([null, undefined, NaN])("a missing end (%s) is the end of the audio", (end) => {
     const open = transcript([segment(2, end as null, " open")], 9.75);
-    expect(toSrt(open)).toContain("00:00:02,000 --> 00:00:09,750");
-    expect(toVtt(open)).toContain("00:02.000 --> 00:09.750");
+    expect(toSrt(open, SEGMENT_CUES)).toContain("00:00:02,000 --> 00:00:09,750");
+    expect(toVtt(open, SEGMENT_CUES)).toContain("00:02.000 --> 00:09.750");
     expect(toTsv(open)).toContain("\n2000\t9750\topen\n");
     expect(toJson(open)).toContain('"start": 2.0, "end": 9.75,');
     expect(toTxt(open)).toBe("open\n");
@@ -267,7 +277,7 @@ describe("every format reads back", () => {
   function check(format: OutputFormat, parse: (text: string) => [number, number][]): void {
     fc.assert(
       fc.property(segments, (parts) => {
-        const read = parse(writeTranscript(transcript(parts, DURATION), format));
+        const read = parse(writeTranscript(transcript(parts, DURATION), format, SEGMENT_CUES));
         const expected = times(parts);
         expect(read.length).toBe(expected.length);
         for (const [i, [start, end]] of read.entries()) {
@@ -305,7 +315,7 @@ describe("every format reads back", () => {
   it("srt numbers its cues, and nothing in a text ends a cue early", () => {
     fc.assert(
       fc.property(segments, (parts) => {
-        const blocks = toSrt(transcript(parts, DURATION))
+        const blocks = toSrt(transcript(parts, DURATION), SEGMENT_CUES)
           .split(/^(\d+)\n(?=[\d:,]+ --> [\d:,]+$)/m)
           .slice(1);
         expect(blocks.filter((_, i) => i % 2 === 0)).toEqual(parts.map((_, i) => String(i + 1)));

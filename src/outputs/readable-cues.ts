@@ -88,6 +88,7 @@ function itemsOf(segments: readonly Segment[], duration: number): Item[] {
   // Times of words may overlap a little; those of cues must not.
   let last = 0;
   for (const segment of segments) {
+    if (segment.start < 0) throw new RangeError(`Cannot write a segment that starts at ${segment.start} s`);
     const words = segment.words === undefined ? wordsByLength(segment, duration) : segment.words;
     for (const [i, word] of words.entries()) {
       const text = strip(word.word).replace(/\s+/g, " ");

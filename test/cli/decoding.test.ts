@@ -37,7 +37,7 @@ function asked(host: FakeHost): Partial<Settings> {
   return rest;
 }
 
-describe("a flag that only the sequential algorithm has becomes its option", () => {
+describe("a flag that vad and sequential have becomes an option of vad", () => {
   it.each<[flags: string, option: object]>([
     ["--best_of 3", { bestOf: 3 }],
     ["--best_of None", { bestOf: null }],
@@ -47,16 +47,32 @@ describe("a flag that only the sequential algorithm has becomes its option", () 
     ["--patience 2.0", { patience: 2 }],
     ["--length_penalty 0.6", { lengthPenalty: 0.6 }],
     ["--initial_prompt Numbers,", { initialPrompt: "Numbers," }],
-    ["--carry_initial_prompt True", { carryInitialPrompt: true }],
-    ["--condition_on_previous_text False", { conditionOnPreviousText: false }],
-    ["--temperature 0.8", { temperature: [0.8, 1], beamSize: undefined }],
-    ["--temperature_increment_on_fallback None", { temperature: [0], bestOf: undefined }],
+    ["--temperature 0.8", { temperature: [0.8, 1] }],
+    ["--temperature_increment_on_fallback None", { temperature: [0] }],
     ["--compression_ratio_threshold 2", { compressionRatioThreshold: 2 }],
     ["--compression_ratio_threshold None", { compressionRatioThreshold: null }],
     ["--logprob_threshold -0.5", { logprobThreshold: -0.5 }],
     ["--logprob_threshold None", { logprobThreshold: null }],
     ["--no_speech_threshold 0.3", { noSpeechThreshold: 0.3 }],
     ["--no-speech-threshold None", { noSpeechThreshold: null }],
+    ["--hotwords sotto", { hotwords: "sotto" }],
+    ["--seed 7", { seed: 7 }],
+    ["--allowed_phrases @phrases.txt", { allowedPhrases: ["lights on", "lights off"] }],
+    ["--vad_threshold 0.4 --vad-neg-threshold 0.2", { vadThreshold: 0.4, vadNegThreshold: 0.2 }],
+    ["--vad_min_speech_duration_ms 100", { vadMinSpeechDurationMs: 100 }],
+    ["--vad_min_silence_duration_ms 500", { vadMinSilenceDurationMs: 500 }],
+    ["--vad_speech_pad_ms 200", { vadSpeechPadMs: 200 }],
+  ])("%s", async (flags, option) => {
+    const host = await run(flags);
+    expect(asked(host)).toEqual({ algorithm: "vad", ...option });
+    expect(host.err).not.toContain("--algorithm");
+  });
+});
+
+describe("a flag that only the sequential algorithm has becomes its option", () => {
+  it.each<[flags: string, option: object]>([
+    ["--carry_initial_prompt True", { carryInitialPrompt: true }],
+    ["--condition_on_previous_text False", { conditionOnPreviousText: false }],
     ["--clip_timestamps 0.5,2.5,3", { clipTimestamps: [0.5, 2.5, 3] }],
     ["--clip_timestamps 0", { clipTimestamps: [0] }],
     [
@@ -64,19 +80,16 @@ describe("a flag that only the sequential algorithm has becomes its option", () 
       { hallucinationSilenceThreshold: 2, wordTimestamps: true },
     ],
     ["--hallucination_silence_threshold None", { hallucinationSilenceThreshold: null }],
-    ["--hotwords sotto", { hotwords: "sotto" }],
     ["--prefix Well", { prefix: "Well" }],
     ["--without_timestamps True", { withoutTimestamps: true }],
-    ["--seed 7", { seed: 7 }],
-    ["--allowed_phrases @phrases.txt", { allowedPhrases: ["lights on", "lights off"] }],
   ])("%s", async (flags, option) => {
     const host = await run(flags);
     expect(asked(host)).toEqual({ algorithm: "sequential", beamSize: 5, bestOf: 5, ...option });
-    expect(host.err).toContain(`sotto: using --algorithm sequential, which is slower, for --`);
+    expect(host.err).toContain(`sotto: using --algorithm sequential for --`);
   });
 });
 
-describe("a flag that every algorithm has leaves the chunked one", () => {
+describe("a flag that every algorithm has leaves the default", () => {
   it.each<[flags: string, option: object]>([
     ["--word_timestamps True", { wordTimestamps: true }],
     [
@@ -98,7 +111,7 @@ describe("a flag that every algorithm has leaves the chunked one", () => {
     ["--fp16 True --threads None", {}],
   ])("%s", async (flags, option) => {
     const host = await run(flags);
-    expect(asked(host)).toEqual({ algorithm: "chunked", chunkLength: 30, ...option });
+    expect(asked(host)).toEqual({ algorithm: "vad", ...option });
     expect(host.err).not.toContain("--algorithm");
   });
 });
@@ -111,8 +124,10 @@ describe("--algorithm", () => {
   });
 
   it("is told in one line that names all flags it was chosen for", async () => {
-    const { err } = await run("--beam_size 2 --seed 3 --word_timestamps");
-    expect(err.match(/--algorithm sequential.*for (.*)\n/)?.[1].replace(/\x1b.*/, "")).toBe("--beam_size, --seed");
+    const { err } = await run("--beam_size 2 --prefix a --clip_timestamps 3 --word_timestamps");
+    expect(err.match(/--algorithm sequential for (.*)\n/)?.[1].replace(/\x1b.*/, "")).toBe(
+      "--prefix, --clip_timestamps",
+    );
   });
 
   it("is that of an evaluation too", async () => {
@@ -144,7 +159,7 @@ describe("conflicts are told before a model is loaded, with exit code 2", () => 
     ["--algorithm chunked --beam_size 5", "Cannot use --beam_size with --algorithm chunked"],
     ["--algorithm sequential --stride_length 5", "Cannot use --stride_length with --algorithm sequential"],
     ["--patience 1 --chunk_length 20", "Cannot use --patience with --chunk_length"],
-    ["--seed 1 --batch_size 4", "Cannot use --seed with --batch_size"],
+    ["--prefix a --batch_size 4", "Cannot use --prefix with --batch_size"],
     ["--patience 1 --beam_size None", "Cannot use --patience with --beam_size None"],
     ["--patience 0.1", "Cannot use --patience 0.1: 5 beams would wait for no text"],
     ["--highlight_words True", "Cannot use --highlight_words without --word_timestamps True"],

@@ -4,6 +4,7 @@ import { ALGORITHMS } from "../../pipeline/choices.ts";
 import { languageCode, TASKS } from "../../tokenizer/index.ts";
 import { booleanField, fileField, formSchema, numberField } from "../forms.ts";
 import type { JobOptions } from "../service.ts";
+import { VAD_FIELDS, vadOptions } from "../vad-fields.ts";
 
 export const JOB_FORM = formSchema(
   z.object({
@@ -15,11 +16,12 @@ export const JOB_FORM = formSchema(
     algorithm: z
       .enum(ALGORITHMS)
       .optional()
-      .describe("chunked (default) is faster; sequential, which prompt and temperature need, is openai/whisper's"),
+      .describe("vad (default) finds speech first; chunked is Hugging Face's, sequential openai/whisper's"),
     word_timestamps: booleanField().default(false),
     language_per_window: booleanField().default(false),
     prompt: z.string().optional(),
     temperature: numberField({ min: 0, max: 1 }).optional().describe("0: rises from 0 as far as the text needs it"),
+    ...VAD_FIELDS,
   }),
 );
 
@@ -27,9 +29,7 @@ export type JobForm = z.output<typeof JOB_FORM>;
 
 /** @throws {OptionError} for a language that does not exist */
 export function keptJobOptions(form: JobForm): JobOptions {
-  const { prompt, temperature } = form;
-  const needsSequential = prompt !== undefined || temperature !== undefined;
-  const algorithm = form.algorithm ?? (needsSequential ? "sequential" : "chunked");
+  const { prompt, temperature, algorithm = "vad" } = form;
   return {
     algorithm,
     task: form.task,
@@ -39,5 +39,6 @@ export function keptJobOptions(form: JobForm): JobOptions {
     ...(form.language_per_window && { languagePerWindow: true }),
     ...(prompt !== undefined && { initialPrompt: prompt }),
     ...(temperature !== undefined && temperature > 0 && { temperature }),
+    ...vadOptions(form),
   } as JobOptions; // what an algorithm does not have fails the job, in words
 }

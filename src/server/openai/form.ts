@@ -5,6 +5,7 @@ import { languageCode, type Task } from "../../tokenizer/index.ts";
 import { RequestError } from "../errors.ts";
 import { booleanField, fileField, formSchema, numberField, repeatable } from "../forms.ts";
 import type { JobOptions } from "../service.ts";
+import { VAD_FIELDS, vadOptions } from "../vad-fields.ts";
 
 export const RESPONSE_FORMATS = ["json", "text", "srt", "verbose_json", "vtt"] as const;
 export type ResponseFormat = (typeof RESPONSE_FORMATS)[number];
@@ -16,13 +17,14 @@ const COMMON = {
   response_format: z.enum(RESPONSE_FORMATS).default("json"),
   temperature: numberField({ min: 0, max: 1 })
     .optional()
-    .describe("algorithm sequential; 0: rises from 0 as far as the text needs it"),
+    .describe("not of algorithm chunked; 0: rises from 0 as far as the text needs it"),
   algorithm: z
     .enum(ALGORITHMS)
     .optional()
     .describe(
-      "sotto's own field: chunked (default) is faster; sequential (with prompt or temperature) is openai/whisper's",
+      "sotto's own field: vad (default) finds speech first; chunked is Hugging Face's, sequential openai/whisper's",
     ),
+  ...VAD_FIELDS,
 };
 
 export const TRANSCRIPTION_FORM = formSchema(
@@ -66,8 +68,7 @@ export function jobOptions(form: AudioForm, task: Task): JobOptions {
     ...(form.language !== undefined && { language: languageCode(form.language) }),
     ...(granularities?.includes("word") === true && { wordTimestamps: true }),
   };
-  const needsSequential = prompt !== undefined || temperature !== undefined;
-  const algorithm = form.algorithm ?? (needsSequential ? "sequential" : "chunked");
+  const { algorithm = "vad" } = form;
   if (algorithm === "chunked") {
     if (prompt !== undefined) throw unsupported("prompt", "algorithm chunked takes none");
     if (temperature !== undefined)
@@ -80,7 +81,8 @@ export function jobOptions(form: AudioForm, task: Task): JobOptions {
     ...(prompt !== undefined && { initialPrompt: prompt }),
     // 0 stands for the ladder: taken literally, windows that need another try would lose their text.
     ...(temperature !== undefined && temperature > 0 && { temperature }),
-  };
+    ...vadOptions(form),
+  } as JobOptions; // what an algorithm does not have fails the job, in words
 }
 
 function unsupported(param: string, reason: string): RequestError {
