@@ -37,8 +37,9 @@ export const SUBTITLE_OPTIONS = {
 } as const satisfies Readonly<Record<keyof SubtitleOptions, OptionKind>>;
 
 /** Whether subtitles are divided into cues that can be read: if that is asked for, or nothing else is. */
-export function isReadable({ readable, ...others }: SubtitleOptions): boolean {
-  return readable ?? Object.values(others).every((value) => value === undefined || value === false);
+export function isReadable(options: SubtitleOptions): boolean {
+  const { readable, maxLineWidth, maxLineCount, maxWordsPerLine, highlightWords = false } = options;
+  return readable ?? (maxLineWidth ?? maxLineCount ?? maxWordsPerLine ?? (highlightWords || undefined)) === undefined;
 }
 
 /**

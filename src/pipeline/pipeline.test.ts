@@ -112,7 +112,7 @@ describe("WhisperPipeline.transcribe()", () => {
   });
 
   it("without timestamps cannot be made subtitles of", async () => {
-    for (const options of [{ returnTimestamps: false }, { withoutTimestamps: true }] as const) {
+    for (const options of [{ algorithm: "chunked", returnTimestamps: false }, { withoutTimestamps: true }] as const) {
       const transcript = await pipeline.transcribe(short, options);
       expect(transcript.hasTimestamps).toBe(false);
       expect(transcript.text.trim()).toBe(referenceText("en-short.wav"));
@@ -137,12 +137,15 @@ describe("WhisperPipeline.transcribe()", () => {
   });
 
   it.each<[options: TranscribeOptions, warnings: (string | RegExp)[]]>([
-    [{ returnTimestamps: false, maxInitialTimestamp: 1 }, [/^"maxInitialTimestamp" has no effect/]],
+    [
+      { algorithm: "chunked", returnTimestamps: false, maxInitialTimestamp: 1 },
+      [/^"maxInitialTimestamp" has no effect/],
+    ],
     [{ withoutTimestamps: true, maxInitialTimestamp: 1, temperature: 0 }, [/^"maxInitialTimestamp" has no effect/]],
     [{ prependPunctuations: "-" }, [/^"prependPunctuations" has no effect without wordTimestamps/]],
     [{ temperature: 0, bestOf: 5, seed: 1 }, [/^"bestOf" has no effect/, /^"seed" has no effect/]],
     [{ temperature: 0.5, beamSize: 2, patience: 2 }, [/^"beamSize" has no effect/, /^"patience" has no effect/]],
-    [{ temperature: 0, lengthPenalty: 0.5 }, [/^"lengthPenalty" has no effect/]],
+    [{ algorithm: "sequential", temperature: 0, lengthPenalty: 0.5 }, [/^"lengthPenalty" has no effect/]],
     [{ temperature: 0, beamSize: 2, lengthPenalty: 0.5 }, []],
     [{ temperature: [0, 0.2], beamSize: 2, patience: 1, bestOf: 2, seed: 1, lengthPenalty: 0.5 }, []],
     [{ temperature: 0, hotwords: "Clara", prefix: "Clara" }, [/^"hotwords" has no effect/]],
@@ -232,9 +235,9 @@ describe("WhisperPipeline.transcribe() with the sequential algorithm", () => {
   });
 
   it("is chosen by an option that only it has", async () => {
-    const options = { numBeams: 2, temperature: 0, language: "en" } as const;
+    const options = { numBeams: 2, temperature: 0, language: "en", conditionOnPreviousText: true } as const;
     const { text, segments } = await pipeline.transcribe(short, options);
-    expect(segments[0].seek).toBe(0); // the chunked algorithm has none
+    expect(segments[0].seek).toBe(0); // the other algorithms have none
     expect(text).toBe((await pipeline.transcribe(short, { ...sequential, beamSize: 2 })).text);
   });
 });

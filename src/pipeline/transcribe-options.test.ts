@@ -61,15 +61,19 @@ describe("resolveTranscribe()", () => {
   });
 
   it.each<[options: object, algorithm: string]>([
-    [{}, "chunked"],
-    [{ language: "de" }, "chunked"],
-    [{ batchSize: 2 }, "chunked"],
-    [{ beamSize: 5 }, "sequential"],
-    [{ numBeams: 5 }, "sequential"],
-    [{ temperature: 0, language: "de", maxBytes: 5 }, "sequential"],
+    [{}, "vad"],
+    [{ language: "de" }, "vad"],
+    [{ batchSize: 2 }, "vad"],
+    [{ beamSize: 5 }, "vad"],
+    [{ numBeams: 5 }, "vad"],
+    [{ temperature: 0, language: "de", maxBytes: 5 }, "vad"],
+    [{ vadThreshold: 0.4 }, "vad"],
+    [{ conditionOnPreviousText: true, beamSize: 5 }, "sequential"],
+    [{ returnLanguage: true, batchSize: 5 }, "chunked"],
     [{ beamSize: undefined, chunkLength: 20 }, "chunked"],
     [{ algorithm: "sequential" }, "sequential"],
-    [{ algorithm: undefined, initialPrompt: "x" }, "sequential"],
+    [{ algorithm: undefined, initialPrompt: "x" }, "vad"],
+    [{ algorithm: undefined, prefix: "x" }, "sequential"],
   ])("of %j chooses %s", (options, algorithm) => {
     expect(resolve(options).algorithm).toBe(algorithm);
   });
@@ -77,12 +81,12 @@ describe("resolveTranscribe()", () => {
   it.each<[options: object, message: RegExp]>([
     [
       { beamSize: 5, chunkLength: 20 },
-      /^Cannot use beamSize together with chunkLength: no algorithm has both\nHint: .*sequential.*chunked/,
+      /^Cannot use chunkLength together with beamSize: no algorithm has both\nHint: .*chunked.*"vad" or "sequential"/,
     ],
-    [{ numBeams: 5, chunkLengthS: 20 }, /^Cannot use numBeams together with chunkLengthS/],
+    [{ numBeams: 5, chunkLengthS: 20 }, /^Cannot use chunkLengthS together with numBeams/],
     [
       { algorithm: "chunked", beamSize: 5 },
-      /^Option "beamSize" does not exist in algorithm "chunked"\nHint: algorithm "sequential" has it$/,
+      /^Option "beamSize" does not exist in algorithm "chunked"\nHint: algorithm "vad" or "sequential" has it$/,
     ],
     [{ algorithm: "sequential", batchSize: 5 }, /^Option "batchSize" does not exist in algorithm "sequential"/],
     [
@@ -112,9 +116,14 @@ describe("resolveTranscribe()", () => {
   });
 
   it("has timestamps unless they are turned off, and words where they are the timestamps", () => {
-    expect(resolve({}).options).toEqual({ returnTimestamps: true });
-    expect(resolve({ returnTimestamps: false }).options).toEqual({ returnTimestamps: false });
-    expect(resolve({ returnTimestamps: "word" }).options).toEqual({ returnTimestamps: true, wordTimestamps: true });
+    const algorithm = "chunked";
+    expect(resolve({}).options).toEqual({});
+    expect(resolve({ algorithm }).options).toEqual({ returnTimestamps: true });
+    expect(resolve({ algorithm, returnTimestamps: false }).options).toEqual({ returnTimestamps: false });
+    expect(resolve({ algorithm, returnTimestamps: "word" }).options).toEqual({
+      returnTimestamps: true,
+      wordTimestamps: true,
+    });
     expect(resolve({ algorithm: "sequential" })).toMatchObject({ returnTimestamps: true, options: {} });
     expect(resolve({ withoutTimestamps: true })).toMatchObject({ returnTimestamps: false, algorithm: "sequential" });
   });

@@ -284,7 +284,7 @@ describe("wrong usage is told before a model is loaded, with exit code 2", () =>
     ["-f doc", 'Unknown output format "doc", expected one of txt, vtt, srt, tsv, json, lrc, csv, json-full, ass, all'],
     ["--device tpu", 'Unknown device "tpu", expected one of auto, cpu, cuda, reference'],
     ["--dtype float8", 'Unknown dtype "float8", expected one of auto, float32, float16, bfloat16, int8'],
-    ["--algorithm magic", 'Unknown algorithm "magic", expected one of auto, chunked, sequential'],
+    ["--algorithm magic", 'Unknown algorithm "magic", expected one of auto, vad, chunked, sequential'],
     ["--verbose=maybe", 'Unknown value "maybe" of --verbose, expected one of True, False'],
     ["--batch_size 0", 'Cannot use "0" as --batch_size, expected a whole number from 1 to 1024'],
     ["--threads two", 'Cannot use "two" as --threads'],

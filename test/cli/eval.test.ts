@@ -57,7 +57,7 @@ describe("sotto eval FOLDER", () => {
       "  REF: the red   bridge is old\n  HYP: the bread bridge is ***\n           S               D\n",
     );
     expect(host.out).toMatch(/x real time: 0:20 of audio in \d+\.\d s\n/);
-    expect(host.out).toMatch(/\nmodel base, auto, auto, chunked, transcribe; normaliser english\n$/);
+    expect(host.out).toMatch(/\nmodel base, auto, auto, vad, transcribe; normaliser english\n$/);
     expect([host.made.length, host.disposed, host.listening]).toEqual([1, 1, false]);
   });
 

@@ -59,7 +59,7 @@ describe("sotto, as a process", () => {
   });
 
   it("writes every format with the same times and text", async () => {
-    const { code, out, err } = await run(sample("de-short.flac"), "-o", "out", "-q");
+    const { code, out, err } = await run(sample("de-short.flac"), "-o", "out", "-q", "--readable", "False");
     expect([code, out, err]).toEqual([0, "", ""]);
     const read = (extension: string): string => readFileSync(join(folder, `out/de-short.${extension}`), "utf8");
     const { segments, language } = JSON.parse(read("json")) as {
