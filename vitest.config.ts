@@ -10,7 +10,7 @@ const TESTS = ["src/**/*.test.ts", "test/**/*.test.ts", "scripts/**/*.test.ts", 
 const SLOW = [
   "examples/**",
   "src/live/live-session.test.ts",
-  "src/pipeline/{model,pipeline}.test.ts",
+  "src/pipeline/{model,pipeline,vad}.test.ts",
   "test/contract/{cpu,cuda,scheduler}.test.ts",
   "test/cuda/**",
   "test/golden/{decoding,engine-golden,int8-accuracy,transcribe,words}.test.ts",

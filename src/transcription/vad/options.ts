@@ -166,6 +166,8 @@ export function resolveVadTranscription(
       window: seconds * SAMPLE_RATE,
       edge: (speechPadMs / 1000) * SAMPLE_RATE,
       pause: LONGEST_PAUSE * SAMPLE_RATE,
+      // A window has one language, and whoever speaks another lets a pause be before it.
+      separation: languagePerWindow ? LONGEST_PAUSE * SAMPLE_RATE : Infinity,
     },
     batchSize: options.batchSize ?? Math.min(engine.batchSize, MAX_BATCH_SIZE),
     languagePerWindow,

@@ -8,6 +8,8 @@ import { lengthOf, piecesOf, type Margins, type Span } from "./speech-window.ts"
 export interface PackerLayout extends Margins {
   /** Most samples of a window. */
   readonly window: number;
+  /** Samples of a pause that no window reaches across: Infinity where all of a recording is alike. */
+  readonly separation: number;
 }
 
 /**
@@ -29,13 +31,14 @@ const ANYWHERE: Span = { start: -Infinity, end: Infinity };
  */
 export function firstWindow(spans: readonly Span[], layout: PackerLayout, isEnd: boolean): number | null {
   const filled = (count: number): number => lengthOf(piecesOf(spans.slice(0, count), layout, ANYWHERE));
+  const pauseAfter = (count: number): number => spans[count].start - spans[count - 1].end;
   let most = 1;
-  while (most < spans.length && filled(most + 1) <= layout.window) most++;
+  while (most < spans.length && pauseAfter(most) < layout.separation && filled(most + 1) <= layout.window) most++;
   if (most === spans.length) return isEnd ? most : null;
+  if (pauseAfter(most) >= layout.separation) return most;
   let [best, least] = [most, Infinity];
   for (let count = most; count >= 1; count--) {
-    const pause = spans[count].start - spans[count - 1].end;
-    const cost = 1 - filled(count) / layout.window + COST_OF_CUT * Math.exp(-pause / PAUSE_SCALE);
+    const cost = 1 - filled(count) / layout.window + COST_OF_CUT * Math.exp(-pauseAfter(count) / PAUSE_SCALE);
     if (cost < least) [best, least] = [count, cost];
   }
   return best;

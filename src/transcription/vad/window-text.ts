@@ -14,6 +14,9 @@ export interface TimedText {
 /** By so much the model's times may miss the beginning and the end of speech, in samples: what lies so near a pause is meant to be there. */
 const TOLERANCE = 0.25 * SAMPLE_RATE;
 
+/** So far from a pause the border between two segments that touch may lie, in samples: it belongs there. */
+const BORDER_TOLERANCE = 0.6 * SAMPLE_RATE;
+
 /** Shorter speech that lies in no segment is a breath or the end of a word, in samples. */
 const LEAST_UNCOVERED = 0.7 * SAMPLE_RATE;
 
@@ -53,13 +56,35 @@ export function inRecording<T extends Omit<TimedText, "tokens">>(
   { pieces, speech }: Pick<SpeechWindow, "pieces" | "speech">,
 ): T[] {
   let last = 0;
-  return segments.map((segment) => {
-    const placed = onSpeech(spanOf(segment, pieces), speech);
-    const start = Math.max(last, placed.start);
-    const end = Math.max(start, placed.end);
+  const placed = segments.map((segment) => {
+    const span = onSpeech(spanOf(segment, pieces), speech);
+    const start = Math.max(last, span.start);
+    const end = Math.max(start, span.end);
     last = end;
-    return { ...segment, start: start / SAMPLE_RATE, end: end / SAMPLE_RATE };
+    return { start, end };
   });
+  for (const [i, next] of placed.slice(1).entries()) meetInPause(placed[i], next, speech);
+  return segments.map((segment, i) => ({
+    ...segment,
+    start: placed[i].start / SAMPLE_RATE,
+    end: placed[i].end / SAMPLE_RATE,
+  }));
+}
+
+/** Moves the border between two segments that touch to the pause that is near it. */
+function meetInPause(
+  one: { start: number; end: number },
+  next: { start: number; end: number },
+  speech: readonly Span[],
+): void {
+  if (next.start - one.end > 1) return;
+  let [best, nearest] = [-1, BORDER_TOLERANCE];
+  for (let i = 1; i < speech.length; i++) {
+    const [from, to] = [speech[i - 1].end, speech[i].start];
+    const distance = Math.max(0, from - one.end, one.end - to);
+    if (from > one.start && to < next.end && distance <= nearest) [best, nearest] = [i, distance];
+  }
+  if (best > 0) [one.end, next.start] = [speech[best - 1].end, speech[best].start];
 }
 
 /** Times of the recording for those of a segment's words; a word does not begin or end in a pause, and lies in its segment. */
@@ -99,8 +124,12 @@ function outsidePauses({ start, end }: Span, speech: readonly Span[]): Span {
   return { start: begin, end: last !== undefined && last.end > begin ? Math.min(end, last.end) : Math.max(begin, end) };
 }
 
-/** Longest speech without text of its own, in samples, that belongs to the segment it is joined to: the model often ends a segment with its last vowel. */
+/**
+ * Longest speech without text of its own, in samples, that belongs to the segment beside it, and how far from it: the model often ends a segment
+ * with its last vowel, or before its last word.
+ */
 const LONGEST_REST = 1.25 * SAMPLE_RATE;
+const FARTHEST_REST = 0.6 * SAMPLE_RATE;
 
 /**
  * Lets segments begin and end with the speech that they are part of, where little of it is left beside them.
@@ -108,16 +137,22 @@ const LONGEST_REST = 1.25 * SAMPLE_RATE;
  * @param segments of the recording, in order
  */
 export function withRest<T extends Omit<TimedText, "tokens">>(segments: readonly T[], speech: readonly Span[]): T[] {
-  const extended = segments.map((segment) => ({ ...segment }));
   const spans = segments.map(({ start, end }) => ({ start: start * SAMPLE_RATE, end: end * SAMPLE_RATE }));
   for (const { start, end } of without(speech, spans)) {
     if (end - start > LONGEST_REST) continue;
-    const before = spans.findLastIndex((span) => Math.abs(span.end - start) < 1);
-    const after = spans.findIndex((span) => Math.abs(span.start - end) < 1);
-    if (before >= 0) extended[before] = { ...extended[before], end: end / SAMPLE_RATE };
-    else if (after >= 0) extended[after] = { ...extended[after], start: start / SAMPLE_RATE };
+    const before = spans.findLast((span) => span.end <= start + 1);
+    const after = spans.find((span) => span.start >= end - 1);
+    const toBefore = before === undefined ? Infinity : start - before.end;
+    const toAfter = after === undefined ? Infinity : after.start - end;
+    if (Math.min(toBefore, toAfter) > FARTHEST_REST) continue;
+    if (before !== undefined && toBefore <= toAfter) before.end = end;
+    else if (after !== undefined) after.start = start;
   }
-  return extended;
+  return segments.map((segment, i) => ({
+    ...segment,
+    start: spans[i].start / SAMPLE_RATE,
+    end: spans[i].end / SAMPLE_RATE,
+  }));
 }
 
 /** Speech that lies in no segment, in samples of the recording, in order. */
