@@ -38,8 +38,16 @@ describe("OpenAI's audio API, with the openai client", () => {
   );
 
   it.each<[what: string, fields: Record<string, string>, warned: string | null]>([
-    ["a strategy of chunks", { "chunking_strategy[type]": "server_vad" }, "chunking_strategy"],
-    ["a strategy in JSON", { chunking_strategy: '{"type":"server_vad"}' }, "chunking_strategy"],
+    [
+      "a strategy of chunks, without voice activity detection,",
+      { "chunking_strategy[type]": "server_vad", "chunking_strategy[threshold]": "0.5", algorithm: "chunked" },
+      "chunking_strategy",
+    ],
+    [
+      "nothing of a strategy of chunks",
+      { chunking_strategy: '{"type":"server_vad","threshold":0.5}', algorithm: "vad" },
+      null,
+    ],
     ["names of speakers", { "known_speaker_names[]": "Ada" }, "known_speaker_names"],
     ["a field of another server", { hotwords: "Ada" }, "hotwords"],
     ["nothing of what it does itself", { chunking_strategy: "auto", language: "en" }, null],

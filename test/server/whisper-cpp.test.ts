@@ -11,7 +11,7 @@ describe("whisper.cpp's server", () => {
   beforeAll(async () => {
     server = await startTestServer();
     const pipeline = await WhisperPipeline.fromPretrained(MODEL);
-    expected = await pipeline.transcribe(sample("en-short.wav"), { algorithm: "sequential" });
+    expected = await pipeline.transcribe(sample("en-short.wav"), { wordTimestamps: true });
     await pipeline.dispose();
   });
   afterAll(() => server.close());
@@ -80,8 +80,8 @@ describe("whisper.cpp's server", () => {
   });
 
   it.each<[field: string, value: string]>([
-    ["vad", "true"],
-    ["vad_threshold", "0.5"],
+    ["vad_max_speech_duration_s", "20"],
+    ["vad_samples_overlap", "0.1"],
     ["diarize", "1"],
     ["tinydiarize", "yes"],
     ["debug_mode", "true"],
@@ -127,10 +127,31 @@ describe("whisper.cpp's server", () => {
     expect([text, ownWarnings(warnings)]).toEqual([lines(), []]);
   });
 
+  it("hears speech alone, as its fields say, unless a field needs all of the recording", async () => {
+    type Answer = { text: string; warnings?: string[] };
+    const of = async (fields: Record<string, string>) => (await (await ask(fields)).json()) as Answer;
+    const fields = {
+      ...{ vad_threshold: "0.5", vad_min_speech_duration_ms: "0", vad_min_silence_duration_ms: "160" },
+      vad_speech_pad_ms: "400",
+    };
+    const same = await of({ ...fields, vad: "true" });
+    expect([same.text, ownWarnings(same.warnings)]).toEqual([lines(), []]);
+    // Speech that must last a minute is none.
+    expect((await of({ vad_min_speech_duration_ms: "60000" })).text).toBe("");
+    const all = await of({ vad: "false", vad_threshold: "0.5" });
+    expect(all.text).not.toBe("");
+    expect(ownWarnings(all.warnings)).toEqual([expect.stringMatching(/^"vad_threshold" has no effect: vad=false/)]);
+    const cut = await of({ vad: "true", offset_t: "100" });
+    expect(ownWarnings(cut.warnings)).toEqual(['"vad" has no effect: offset_t needs all of the recording']);
+  });
+
   it("decodes text of low entropy again, and not text of high", async () => {
     const temperatures = async (fields: Record<string, string>): Promise<number[]> => {
       const file = { bytes: readFileSync(sample("en-30s.flac")), name: "a.flac" };
-      const answer = await ask({ ...fields, temperature_inc: "0.5", response_format: "verbose_json" }, file);
+      const answer = await ask(
+        { ...fields, vad: "false", temperature_inc: "0.5", response_format: "verbose_json" },
+        file,
+      );
       return ((await answer.json()) as { segments: { temperature: number }[] }).segments.map((one) => one.temperature);
     };
     // ln 32 is 3.466: no text has more.

@@ -4,6 +4,7 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import type { Segment } from "../../src/transcription/index.ts";
 import { captionSegments } from "../../web/src/lib/caption-segments.ts";
+import { coverageSummary } from "../../web/src/lib/coverage.ts";
 import { Downsampler, TARGET_RATE, toPcm16 } from "../../web/src/lib/downsampler.ts";
 import { editSegment } from "../../web/src/lib/edit-words.ts";
 import { parseEventStream, type ServerEvent } from "../../web/src/lib/event-stream.ts";
@@ -69,6 +70,24 @@ describe("editSegment()", () => {
         expect(last).toBeLessThanOrEqual(10 + before.length + 1e-9);
       }),
     );
+  });
+});
+
+describe("coverageSummary()", () => {
+  it.each([
+    ["no speech", { speechSeconds: 0, transcribedSeconds: 0, untranscribed: [] }, "No speech found"],
+    [
+      "speech that all has text",
+      { speechSeconds: 312.4, transcribedSeconds: 312, untranscribed: [] },
+      "Speech 5:12, all of it with text",
+    ],
+    [
+      "speech without text",
+      { speechSeconds: 312.4, transcribedSeconds: 310, untranscribed: [{ start: 10, end: 12.4 }] },
+      "Speech 5:12, with text 5:10; without text:",
+    ],
+  ])("%s", (_, coverage, expected) => {
+    expect(coverageSummary(coverage)).toBe(expected);
   });
 });
 

@@ -125,10 +125,10 @@ describe("the page", () => {
     ]);
   });
 
-  it("takes terms, accuracy and several languages, and remembers them", async () => {
+  it("takes terms, the method and several languages, and remembers them", async () => {
     const { page } = await open();
     await page.getByText("More", { exact: true }).click();
-    await page.getByLabel("Accuracy").selectOption("Careful, slower");
+    await page.getByLabel("Method").selectOption("As openai/whisper, slower");
     await page.getByText("Several languages").click();
     await transcribe(page, SAMPLE);
     await page.getByRole("list", { name: "Transcript" }).waitFor();
@@ -146,15 +146,39 @@ describe("the page", () => {
     expect(server.forms[0]).not.toHaveProperty("prompt");
   });
 
-  it("asks for the careful mode where there are terms, which only that takes, and says so", async () => {
+  it("leaves the method that takes no terms where there are terms, and comes back to it", async () => {
     const { page } = await open();
     await page.getByText("More", { exact: true }).click();
-    expect(await page.getByLabel("Accuracy").inputValue()).toBe("chunked");
+    const method = page.getByLabel("Method");
+    expect(await method.inputValue()).toBe("vad");
+    await method.selectOption("chunked");
     await page.getByLabel("Names and terms to expect").fill("Clara");
-    expect(await page.getByLabel("Accuracy").inputValue()).toBe("sequential");
-    expect(await page.getByLabel("Accuracy").isDisabled()).toBe(true);
+    await until(() => method.inputValue()).toBe("vad");
+    expect(await method.locator("option[value=chunked]").isDisabled()).toBe(true);
     await page.getByLabel("Names and terms to expect").fill("");
-    await until(() => page.getByLabel("Accuracy").inputValue()).toBe("chunked");
+    await until(() => method.inputValue()).toBe("chunked");
+  });
+
+  it("says how much of the speech has text, and plays from where it has none", async () => {
+    const { page } = await open();
+    const coverage = { speech_seconds: 4.2, transcribed_seconds: 3.1, untranscribed: [{ start: 2, end: 3.1 }] };
+    server.script = (send) => {
+      const heard = [sentence(0, 0.3, "Clara likes to sing.")];
+      send({ type: "done", transcript: { ...transcript(heard, 4.9), coverage }, seconds: 1 });
+    };
+    await transcribe(page, SAMPLE);
+    await page.getByText("Speech 0:04, with text 0:03; without text:").waitFor();
+    const stretch = page.getByRole("list", { name: "Speech without text" }).getByRole("button");
+    expect(await stretch.allInnerTexts()).toEqual(["0:02–0:03"]);
+    await stretch.click();
+    await until(() =>
+      page.evaluate(() => document.querySelector<HTMLMediaElement>("audio, video")?.currentTime ?? 0),
+    ).toBeGreaterThanOrEqual(2);
+    // It is kept with the transcript.
+    await page.reload();
+    await page.goto(`${server.url}#/history`);
+    await page.getByText("Clara likes to sing.").first().click();
+    await page.getByText("Speech 0:04, with text 0:03; without text:").waitFor();
   });
 
   it("does not ask for several languages where one was chosen, or where the model knows one", async () => {

@@ -3,16 +3,16 @@
  * else in the page knows an address or the shape of an answer.
  */
 
-import type { Segment, Transcript } from "../../src/transcription/transcript.ts";
+import type { Coverage, Segment, Transcript } from "../../src/transcription/transcript.ts";
 import { parseEventStream } from "./lib/event-stream.ts";
 import { Line, type Passing, type Wait } from "./lib/line.ts";
 import { watchStream } from "./lib/watched-stream.ts";
 
-export type { Segment, Transcript, Word } from "../../src/transcription/transcript.ts";
+export type { Coverage, Segment, Transcript, Word } from "../../src/transcription/transcript.ts";
 
 export type Task = "transcribe" | "translate";
 
-export type Algorithm = "chunked" | "sequential";
+export type Algorithm = "vad" | "chunked" | "sequential";
 
 export interface Model {
   readonly id: string;
@@ -26,9 +26,9 @@ export interface JobOptions {
   readonly language?: string | undefined;
   /** Whether every word gets its time. */
   readonly hasWordTimes: boolean;
-  /** `chunked` is faster; `sequential` is openai/whisper's own, which hears a window again where it doubts its text. */
+  /** `vad`, the server's default, finds speech first; `sequential` is openai/whisper's, `chunked` Hugging Face's. */
   readonly algorithm?: Algorithm | undefined;
-  /** Names and terms that the recording has; the algorithm is sequential then. */
+  /** Names and terms that the recording has; `chunked` takes none. */
   readonly prompt?: string | undefined;
   /** Whether each window's language is detected by itself. */
   readonly languagePerWindow?: boolean | undefined;
@@ -204,7 +204,7 @@ export function submitJob(
   form.append("task", options.task);
   if (options.language !== undefined) form.append("language", options.language);
   form.append("word_timestamps", String(options.hasWordTimes));
-  if (options.algorithm === "sequential") form.append("algorithm", options.algorithm);
+  if (options.algorithm !== undefined && options.algorithm !== "vad") form.append("algorithm", options.algorithm);
   if (options.prompt !== undefined) form.append("prompt", options.prompt);
   if (options.languagePerWindow === true) form.append("language_per_window", "true");
   if (source.kind === "url") form.append("url", source.url);
@@ -299,6 +299,11 @@ type WireSegment = Pick<Segment, "id" | "start" | "end" | "text" | "tokens" | "t
 interface WireTranscript extends Pick<Transcript, "text" | "language" | "duration" | "warnings"> {
   readonly language_probability: number | null;
   readonly segments: readonly WireSegment[];
+  readonly coverage?: {
+    readonly speech_seconds: number;
+    readonly transcribed_seconds: number;
+    readonly untranscribed: Coverage["untranscribed"];
+  };
 }
 
 function readSegment(wire: WireSegment): Segment {
@@ -306,8 +311,19 @@ function readSegment(wire: WireSegment): Segment {
   return { ...same, avgLogprob, compressionRatio, noSpeechProb };
 }
 
-function readTranscript({ language_probability: languageProbability, segments, ...same }: WireTranscript): Transcript {
-  return { ...same, languageProbability, segments: segments.map(readSegment) };
+function readCoverage(wire: NonNullable<WireTranscript["coverage"]>): Coverage {
+  const { speech_seconds: speechSeconds, transcribed_seconds: transcribedSeconds, untranscribed } = wire;
+  return { speechSeconds, transcribedSeconds, untranscribed };
+}
+
+function readTranscript(wire: WireTranscript): Transcript {
+  const { language_probability: languageProbability, segments, coverage, ...same } = wire;
+  return {
+    ...same,
+    languageProbability,
+    segments: segments.map(readSegment),
+    ...(coverage !== undefined && { coverage: readCoverage(coverage) }),
+  };
 }
 
 /** An event by its name and its JSON; undefined for one that this page does not know. */

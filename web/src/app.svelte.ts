@@ -38,7 +38,7 @@ const CHOICES = "sotto.choices";
 const THEME = "sotto.theme";
 const DEFAULTS: Choices = {
   ...{ task: "transcribe", language: "", model: "", words: true },
-  ...{ algorithm: "chunked", prompt: "", languagePerWindow: false },
+  ...{ algorithm: "vad", prompt: "", languagePerWindow: false },
   subtitles: { isReadable: true, width: 42, lines: 2, isHighlighted: false },
 };
 
@@ -79,15 +79,16 @@ class App {
     return this.models.find(({ id }) => id === this.choices.model) ?? this.models[0];
   }
 
-  /** A prompt needs the algorithm that takes one. */
+  /** A prompt needs an algorithm that takes one. */
   get algorithm(): Algorithm {
-    return this.choices.prompt.trim() === "" ? this.choices.algorithm : "sequential";
+    const { algorithm, prompt } = this.choices;
+    return algorithm === "chunked" && prompt.trim() !== "" ? "vad" : algorithm;
   }
 
   /** Whether something is chosen that most people leave alone. */
   get hasMore(): boolean {
     const { algorithm, prompt, languagePerWindow } = this.choices;
-    return algorithm !== "chunked" || prompt !== "" || languagePerWindow;
+    return algorithm !== "vad" || prompt !== "" || languagePerWindow;
   }
 
   /** As the server is asked. */

@@ -34,13 +34,14 @@ export class OpenDocument {
   /** What downloads are written from: segments that were emptied are left out. */
   get transcript(): Transcript {
     const segments = this.segments.filter(({ text }) => text !== "").map((segment, id) => ({ ...segment, id }));
-    const { language, languageProbability, duration, warnings } = this.entry;
+    const { language, languageProbability, duration, warnings, coverage } = this.entry;
     return {
       text: segments.map(({ text }) => text).join(""),
       segments,
       language,
       languageProbability,
       duration,
+      ...(coverage !== undefined && { coverage }),
       warnings,
     };
   }

@@ -375,9 +375,10 @@ export class Session {
 
   private async finish(entry: Entry, end: JobEvent & { type: "done" }, audio: Blob | null): Promise<void> {
     const { jobId, ...rest } = entry;
-    const { segments, language, languageProbability, duration, warnings } = end.transcript;
+    const { segments, language, languageProbability, duration, warnings, coverage } = end.transcript;
     const languages = spokenLanguages(segments, language);
-    const heard = { language, languageProbability, languages, duration, warnings };
+    const measured = coverage === undefined ? {} : { coverage };
+    const heard = { language, languageProbability, languages, duration, warnings, ...measured };
     const kept = await this.keep({ ...rest, ...heard }, segments, audio);
     this.tab.release();
     this.document = new OpenDocument(kept, { segments }, audio);

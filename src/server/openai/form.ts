@@ -39,7 +39,9 @@ export const TRANSCRIPTION_FORM = formSchema(
     chunking_strategy: z
       .string()
       .optional()
-      .describe('but for "auto" without effect, which the answer says: recordings are cut where the algorithm says'),
+      .describe(
+        '"auto", or {"type": "server_vad", "threshold", "prefix_padding_ms", "silence_duration_ms"} of algorithm vad',
+      ),
   }),
 );
 
@@ -63,10 +65,12 @@ export function jobOptions(form: AudioForm, task: Task): JobOptions {
   if (form.stream === true && form.response_format !== "json" && form.response_format !== "text") {
     throw unsupported("stream", `it gives text, not ${form.response_format}`);
   }
+  // Cues are divided between words, which must then have times.
+  const isSubtitle = task === "transcribe" && (form.response_format === "srt" || form.response_format === "vtt");
   const common = {
     task,
     ...(form.language !== undefined && { language: languageCode(form.language) }),
-    ...(granularities?.includes("word") === true && { wordTimestamps: true }),
+    ...((granularities?.includes("word") === true || isSubtitle) && { wordTimestamps: true }),
   };
   const { algorithm = "vad" } = form;
   if (algorithm === "chunked") {

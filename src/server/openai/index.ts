@@ -1,8 +1,9 @@
 /**
  * OpenAI's audio API (facts ecosystem 5.1): transcriptions, translations, models, in the shapes that the `openai` clients read.
  *
- * Recordings go through the library's default algorithm; sotto's own field `algorithm` chooses another. Fields that have no effect are named in the
- * answer: `warnings` of the JSON formats and of the stream's last event, the header `warning` of all formats.
+ * Recordings go through the vad algorithm, whose windows share batches with those of other requests, unless sotto's own field
+ * `algorithm` says otherwise; `chunking_strategy` is for its voice activity detection. Fields that have no effect are named in the answer: `warnings` of the JSON formats and of the
+ * stream's last event, the header `warning` of all formats.
  */
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import { z } from "zod";
@@ -12,7 +13,7 @@ import { RequestError } from "../errors.ts";
 import { fileOf, readForm } from "../forms.ts";
 import { sendWarnings, unknownFields } from "../no-effect.ts";
 import type { ServedModel, ServerContext, TranscriptionService } from "../service.ts";
-import type { UploadedForm } from "../uploads.ts";
+import { readChunkingStrategy } from "./chunking-strategy.ts";
 import { TRANSCRIPTION_FORM, TRANSLATION_FORM, jobOptions, type AudioForm } from "./form.ts";
 import { answerOf, CONTENT_TYPES, modelObject } from "./responses.ts";
 import { streamTranscript } from "./stream.ts";
@@ -20,7 +21,7 @@ import { streamTranscript } from "./stream.ts";
 /** OpenAI's names for what is always the default model here, so that programs run unchanged. */
 const ALIASES = /^(whisper-1|gpt-4o(-mini)?-transcribe(-[\w-]+)?)$/;
 
-const CHUNKING_HAS_NO_EFFECT = '"chunking_strategy" has no effect: recordings are cut where the algorithm says';
+const CHUNKING_HAS_NO_EFFECT = '"chunking_strategy" has no effect: only algorithm "vad" detects voices';
 
 /** Adds the routes. */
 export function openai(app: FastifyInstance, context: ServerContext): void {
@@ -36,8 +37,11 @@ export function openai(app: FastifyInstance, context: ServerContext): void {
       const form: AudioForm = readForm(upload, schema);
       const file = fileOf(upload);
       const model = findModel(service, form.model).id;
-      const options = jobOptions(form, task);
-      const ignored = [...(asksForChunking(upload) ? [CHUNKING_HAS_NO_EFFECT] : []), ...unknownFields(upload, schema)];
+      const asked = jobOptions(form, task);
+      const chunking = readChunkingStrategy(upload.fields) ?? {};
+      const isIgnored = asked.algorithm !== "vad" && Object.keys(chunking).length > 0;
+      const options = asked.algorithm === "vad" ? { ...asked, ...chunking } : asked;
+      const ignored = [...(isIgnored ? [CHUNKING_HAS_NO_EFFECT] : []), ...unknownFields(upload, schema)];
       const { path, name } = file;
       const job = service.submit({ model, client, options, audio: { kind: "file", path, name, temporary: true } });
       upload.take(file);
@@ -98,11 +102,6 @@ export function openai(app: FastifyInstance, context: ServerContext): void {
       return { ...modelObject(findModel(service, id), started), id };
     },
   );
-}
-
-/** Clients send an object as fields of its own: `chunking_strategy[type]`. "auto" leaves it to the server. */
-function asksForChunking({ fields }: UploadedForm): boolean {
-  return [...fields].some(([name, values]) => name.startsWith("chunking_strategy") && values.at(-1) !== "auto");
 }
 
 /** @throws {RequestError} 404 if it is not served */

@@ -3,7 +3,7 @@
  * are small enough. Lists are read often and transcripts seldom, so they lie apart.
  */
 
-import type { Segment } from "../../../src/transcription/transcript.ts";
+import type { Coverage, Segment } from "../../../src/transcription/transcript.ts";
 import type { JobOptions, Task } from "../api.ts";
 
 /** Why there is no text, and what can be done. */
@@ -32,6 +32,8 @@ export interface Entry {
   /** The beginning of the text. */
   readonly excerpt: string;
   readonly warnings: readonly string[];
+  /** How much of the speech has text, where the server looked for speech. */
+  readonly coverage?: Coverage;
   /** Set while the server still works on it. */
   readonly jobId?: string;
   /** Set where there is no text because something went wrong. */
