@@ -16,7 +16,7 @@ describe("OpenAI's audio API, with the openai client", () => {
     server = await startTestServer();
     client = new OpenAI({ baseURL: `${server.url}/v1`, apiKey: "none", maxRetries: 0 });
     const pipeline = await WhisperPipeline.fromPretrained(MODEL);
-    english = await pipeline.transcribe(sample("en-short.wav"), { returnTimestamps: true });
+    english = await pipeline.transcribe(sample("en-short.wav"), { wordTimestamps: true });
     german = await pipeline.transcribe(sample("de-short.flac"), { returnTimestamps: true, wordTimestamps: true });
     await pipeline.dispose();
   });
