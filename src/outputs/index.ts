@@ -19,4 +19,4 @@ export {
   type WriteOptions,
   writeTranscript,
 } from "./write-transcript.ts";
-export { segmentObject, transcriptObject } from "./transcript-object.ts";
+export { coverageObject, segmentObject, transcriptObject } from "./transcript-object.ts";

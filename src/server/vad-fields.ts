@@ -1,5 +1,5 @@
 /** Form fields of voice activity detection, under faster-whisper's names, and the options that they stand for. */
-import { z } from "zod";
+import type { z } from "zod";
 import type { VadTranscriptionOptions } from "../transcription/index.ts";
 import { numberField } from "./forms.ts";
 

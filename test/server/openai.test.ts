@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { WhisperPipeline, type Transcript } from "../../src/index.ts";
 import { toSrt, toVtt } from "../../src/outputs/index.ts";
 import { ownWarnings } from "../helpers/own-warnings.ts";
-import { formOf, MODEL, sample, startTestServer, until, wavOf, type TestServer } from "./start.ts";
+import { formOf, MODEL, sample, startTestServer, until, toneOf, wavOf, type TestServer } from "./start.ts";
 
 describe("OpenAI's audio API, with the openai client", () => {
   let server: TestServer;
@@ -16,7 +16,7 @@ describe("OpenAI's audio API, with the openai client", () => {
     server = await startTestServer();
     client = new OpenAI({ baseURL: `${server.url}/v1`, apiKey: "none", maxRetries: 0 });
     const pipeline = await WhisperPipeline.fromPretrained(MODEL);
-    english = await pipeline.transcribe(sample("en-short.wav"), { returnTimestamps: true });
+    english = await pipeline.transcribe(sample("en-short.wav"), { wordTimestamps: true });
     german = await pipeline.transcribe(sample("de-short.flac"), { returnTimestamps: true, wordTimestamps: true });
     await pipeline.dispose();
   });
@@ -136,7 +136,7 @@ describe("OpenAI's audio API, with the openai client", () => {
 
   it("climbs the ladder of temperatures for temperature 0, where a window needs it", async () => {
     const answer = await client.audio.transcriptions.create({
-      file: await toFile(wavOf(3), "tone.wav"),
+      file: await toFile(toneOf(3), "tone.wav"),
       model: "nano",
       temperature: 0,
       response_format: "verbose_json",

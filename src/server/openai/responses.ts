@@ -1,7 +1,7 @@
 /** Transcripts as OpenAI's audio API answers them. */
-import { toSrt, toVtt } from "../../outputs/index.ts";
+import { coverageObject, toSrt, toVtt } from "../../outputs/index.ts";
 import { languageName, type Task } from "../../tokenizer/index.ts";
-import type { Coverage, Transcript } from "../../transcription/index.ts";
+import type { Transcript } from "../../transcription/index.ts";
 import type { ServedModel } from "../service.ts";
 import type { AudioForm, ResponseFormat } from "./form.ts";
 
@@ -65,14 +65,9 @@ function verbose(transcript: Transcript, task: Task, granularities: readonly str
         words.map(({ word, start, end }) => ({ word: word.trim(), start, end })),
       ),
     }),
-    ...(transcript.coverage !== undefined && { coverage: coverageOf(transcript.coverage) }),
+    ...(transcript.coverage !== undefined && { coverage: coverageObject(transcript.coverage) }),
     usage: usageOf(transcript),
   };
-}
-
-/** sotto's own: OpenAI's API does not say how much of the speech has text. */
-function coverageOf({ speechSeconds, transcribedSeconds, untranscribed }: Coverage): object {
-  return { speech_seconds: speechSeconds, transcribed_seconds: transcribedSeconds, untranscribed };
 }
 
 /** A model as /v1/models has it; `is_multilingual` is sotto's own. */
