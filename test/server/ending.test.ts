@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { WebSocket } from "ws";
 import { LiveClient } from "./live-client.ts";
-import { formOf, MODEL, ROOT, sample, startTestServer, until, wavOf } from "./start.ts";
+import { CHUNKED, formOf, MODEL, ROOT, sample, startTestServer, until, wavOf } from "./start.ts";
 
 const recording = (): FormData => formOf({ bytes: readFileSync(sample("en-short.wav")), name: "a.wav" });
 const post = (url: string, path: string, body: FormData): Promise<Response> =>
@@ -23,7 +23,11 @@ const upgradeStatus = (url: string): Promise<number> =>
 describe("RunningServer.close()", () => {
   it("answers /health and new work with 503 for a while, and lets what runs end", async () => {
     const server = await startTestServer();
-    const running = post(server.url, "/v1/audio/transcriptions", formOf({ bytes: wavOf(60), name: "long.wav" }));
+    const running = post(
+      server.url,
+      "/v1/audio/transcriptions",
+      formOf({ bytes: wavOf(60), name: "long.wav" }, CHUNKED),
+    );
     const live = await LiveClient.connect(`${server.url.replace("http", "ws")}/live`);
     live.send({});
     await live.until("ready");

@@ -8,7 +8,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { WhisperPipeline, writeTranscript, type Transcript } from "../../src/index.ts";
 import { segmentObject } from "../../src/outputs/index.ts";
 import { JOB, JOB_EVENTS } from "../../src/schemas/index.ts";
-import { formOf, MODEL, ROOT, sample, startTestServer, until, wavOf, type TestServer } from "./start.ts";
+import { CHUNKED, formOf, MODEL, ROOT, sample, startTestServer, until, wavOf, type TestServer } from "./start.ts";
 
 interface JobBody {
   readonly id: string;
@@ -173,7 +173,7 @@ describe("the jobs API", () => {
 
   it("says where in the queue a job is, and deletes it there as while it runs", async () => {
     const jobs = await Promise.all(
-      Array.from({ length: 4 }, () => post(server.url, formOf({ bytes: wavOf(300), name: "long.wav" }))),
+      Array.from({ length: 4 }, () => post(server.url, formOf({ bytes: wavOf(300), name: "long.wav" }, CHUNKED))),
     );
     const ids = jobs.map(({ body }) => body.id);
     await until(() => server.service.load.running === 2);
@@ -280,7 +280,7 @@ describe("jobs of API keys", () => {
     await expectHidden("bob", ids["ann"][0]);
     const own = await ask("ann", `/jobs/${ids["ann"][0]}`);
     expect(await own.json()).toMatchObject({ status: "done", name: "ann.wav" });
-    const running = await jobAs("ann", formOf({ bytes: wavOf(600), name: "long.wav" }));
+    const running = await jobAs("ann", formOf({ bytes: wavOf(600), name: "long.wav" }, CHUNKED));
     await expectHidden("bob", running);
     expect((await ask("ann", `/jobs/${running}`, { method: "DELETE" })).status).toBe(204);
   });
@@ -304,7 +304,7 @@ describe("jobs of API keys", () => {
 
   it("belong to their key after a restart, those that are gone on with too", async (context) => {
     if ((await import("libsql").catch(() => null)) === null) context.skip("libsql is not installed");
-    const long = await jobAs("ann", formOf({ bytes: wavOf(600), name: "long.wav" }));
+    const long = await jobAs("ann", formOf({ bytes: wavOf(600), name: "long.wav" }, CHUNKED));
     await server.close();
     server = await start({ shutdownGrace: 0 });
     await expectHidden("bob", long);

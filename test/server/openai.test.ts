@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { WhisperPipeline, type Transcript } from "../../src/index.ts";
 import { toSrt, toVtt } from "../../src/outputs/index.ts";
 import { ownWarnings } from "../helpers/own-warnings.ts";
-import { formOf, MODEL, sample, startTestServer, until, toneOf, wavOf, type TestServer } from "./start.ts";
+import { CHUNKED, formOf, MODEL, sample, startTestServer, until, wavOf, type TestServer } from "./start.ts";
 
 describe("OpenAI's audio API, with the openai client", () => {
   let server: TestServer;
@@ -136,7 +136,7 @@ describe("OpenAI's audio API, with the openai client", () => {
 
   it("climbs the ladder of temperatures for temperature 0, where a window needs it", async () => {
     const answer = await client.audio.transcriptions.create({
-      file: await toFile(toneOf(3), "tone.wav"),
+      file: await toFile(wavOf(3), "tone.wav"),
       model: "nano",
       temperature: 0,
       response_format: "verbose_json",
@@ -174,7 +174,7 @@ describe("OpenAI's audio API, with the openai client", () => {
       server.log.filter(({ job }) => (job as { status?: string } | undefined)?.status === "cancelled").length;
     const leave = new AbortController();
     const stream = await client.audio.transcriptions.create(
-      { file: long, model: "nano", stream: true },
+      { file: long, model: "nano", stream: true, ...CHUNKED },
       { signal: leave.signal },
     );
     void stream;
@@ -182,7 +182,10 @@ describe("OpenAI's audio API, with the openai client", () => {
     await until(() => cancelled() === 1);
 
     const again = new AbortController();
-    const asked = client.audio.transcriptions.create({ file: long, model: "nano" }, { signal: again.signal });
+    const asked = client.audio.transcriptions.create(
+      { file: long, model: "nano", ...CHUNKED },
+      { signal: again.signal },
+    );
     await until(() => server.service.load.running === 1);
     again.abort();
     await expect(asked).rejects.toThrow();
@@ -241,7 +244,7 @@ describe("OpenAI's audio API, with the openai client", () => {
   });
 
   // Tones are no speech: only an algorithm that hears all there is has work with them.
-  const chunked = { model: "nano", algorithm: "chunked" } as const;
+  const chunked = { model: "nano", ...CHUNKED } as const;
 
   it("gives one client's short recording before another's long one", async () => {
     const order: string[] = [];

@@ -5,10 +5,10 @@ import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { resolveConfig } from "../../src/server/config.ts";
 import { startServer } from "../../src/server/server.ts";
-import { formOf, MODEL, sample, startTestServer, until, wavOf } from "./start.ts";
+import { CHUNKED, formOf, MODEL, sample, startTestServer, until, wavOf } from "./start.ts";
 
 const short = (): FormData => formOf({ bytes: readFileSync(sample("en-short.wav")), name: "a.wav" });
-const long = (): FormData => formOf({ bytes: wavOf(240), name: "long.wav" });
+const long = (): FormData => formOf({ bytes: wavOf(240), name: "long.wav" }, CHUNKED);
 const transcribe = (url: string, body = short(), signal?: AbortSignal): Promise<Response> =>
   fetch(`${url}/v1/audio/transcriptions`, { method: "POST", body, ...(signal !== undefined && { signal }) });
 
@@ -51,7 +51,7 @@ describe("startServer()", () => {
 
   it("finishes what runs and refuses what is new when it ends", async () => {
     const server = await startTestServer();
-    const running = transcribe(server.url, formOf({ bytes: wavOf(60), name: "a.wav" }));
+    const running = transcribe(server.url, formOf({ bytes: wavOf(60), name: "a.wav" }, CHUNKED));
     await until(() => server.service.load.running === 1);
     // A connection that is open when the end begins.
     const keepAlive = await fetch(`${server.url}/health`);

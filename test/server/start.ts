@@ -1,5 +1,5 @@
 /** Servers of the tests: on a free port of this machine, with the bundled model, and a log that is kept. */
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -63,24 +63,8 @@ export function formOf(
   return form;
 }
 
-/** Seconds of somebody speaking, again and again, as a WAV file: a recording that is long, and quickly made. */
+/** Seconds of a tone as a WAV file: audio that is long, and quickly made. Nobody speaks in it: only algorithm chunked hears all of it (`CHUNKED`). */
 export function wavOf(seconds: number): Uint8Array {
-  const spoken = readFileSync(sample("en-short.wav")).subarray(44);
-  return wav(seconds, (bytes, at) => spoken.copy(bytes, at));
-}
-
-/** Seconds of a tone, in which nobody speaks. */
-export function toneOf(seconds: number): Uint8Array {
-  return wav(seconds, (bytes, at) => {
-    for (let i = at; i < bytes.length; i += 2) {
-      bytes.writeInt16LE(Math.round(3000 * Math.sin((i - 44) / 20)), i);
-    }
-    return bytes.length - at;
-  });
-}
-
-/** @param write puts 16-bit samples into the file from a byte on, and gives the number of bytes */
-function wav(seconds: number, write: (bytes: Buffer, at: number) => number): Uint8Array {
   const samples = seconds * 16000;
   const bytes = Buffer.alloc(44 + 2 * samples);
   bytes.write("RIFF", 0);
@@ -95,6 +79,9 @@ function wav(seconds: number, write: (bytes: Buffer, at: number) => number): Uin
   bytes.writeUInt16LE(16, 34);
   bytes.write("data", 36);
   bytes.writeUInt32LE(2 * samples, 40);
-  for (let at = 44; at < bytes.length;) at += write(bytes, at);
+  for (let i = 0; i < samples; i++) bytes.writeInt16LE(Math.round(3000 * Math.sin(i / 10)), 44 + 2 * i);
   return bytes;
 }
+
+/** Fields of a form whose recording is a tone and is to take its time. */
+export const CHUNKED = { algorithm: "chunked" } as const;

@@ -7,7 +7,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from "vitest
 import type * as privateAddress from "../../src/audio/private-address.ts";
 import { referenceText } from "../helpers/samples.ts";
 import { fakeYtDlp } from "./fake-yt-dlp.ts";
-import { formOf, sample, startTestServer, until, wavOf, type TestServer } from "./start.ts";
+import { CHUNKED, formOf, sample, startTestServer, until, wavOf, type TestServer } from "./start.ts";
 
 /** An address that the guard takes for one of the public internet, and that leads here. All others are judged as ever. */
 const OUTSIDE = "127.0.0.2";
@@ -178,7 +178,9 @@ describe("servers that send slowly", () => {
     const server = await startTestServer({ maxRunning: 1, trustProxy: true, shutdownGrace: 0 });
     try {
       const long = wavOf(300);
-      await Promise.all(Array.from({ length: 5 }, () => post(server, formOf({ bytes: long, name: "long.wav" }), "1")));
+      await Promise.all(
+        Array.from({ length: 5 }, () => post(server, formOf({ bytes: long, name: "long.wav" }, CHUNKED), "1")),
+      );
       const one = await post(server, upload(), "2");
       // At most the job at hand is before it, however fast the engine is.
       const { status, position } = await jobOf(server, one);
@@ -193,7 +195,7 @@ describe("servers that send slowly", () => {
     const server = await startTestServer({ maxRunning: 3, trustProxy: true, shutdownGrace: 0 });
     try {
       const long = wavOf(600);
-      for (let i = 0; i < 4; i++) await post(server, formOf({ bytes: long, name: "long.wav" }), "1");
+      for (let i = 0; i < 4; i++) await post(server, formOf({ bytes: long, name: "long.wav" }, CHUNKED), "1");
       await until(() => server.service.load.running === 2);
       const one = await post(server, upload(), "2");
       expect(await ended(server, one)).toMatchObject({ status: "done", text: TEXT });
