@@ -70,7 +70,7 @@ export class Endpointer {
 
   constructor(network: SileroVad, { voice, silenceSeconds, lateSilenceSeconds, prefixSeconds }: Endpointing) {
     const shortest = Math.min(silenceSeconds, lateSilenceSeconds) * 1000;
-    this.#detector = new VoiceActivityDetector(network);
+    this.#detector = new VoiceActivityDetector(network, { recovery: "immediate" });
     this.#makeSegmenter = () => stretches(voice, Math.min(STRETCH_SILENCE_MS, shortest));
     this.#segmenter = this.#makeSegmenter();
     this.#silenceSamples = silenceSeconds * SAMPLE_RATE;

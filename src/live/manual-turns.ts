@@ -11,7 +11,7 @@ export class ManualTurns {
   #speaking = false;
 
   constructor(network: SileroVad, voice: VoiceOptions) {
-    this.#detector = new VoiceActivityDetector(network);
+    this.#detector = new VoiceActivityDetector(network, { recovery: "immediate" });
     this.#makeSegmenter = () => stretches(voice);
     this.#segmenter = this.#makeSegmenter();
   }

@@ -151,22 +151,34 @@ export class SileroVad {
    * @returns [n], from 0 to 1; not a bit different if the frames come in several calls
    */
   run(samples: Float32Array, state: SileroState): Float32Array {
+    const probabilities: number[] = [];
+    this.runStates(samples, [state], ([probability]) => probabilities.push(probability));
+    return Float32Array.from(probabilities);
+  }
+
+  /**
+   * The same frames heard by several states: what does not depend on them is computed once.
+   *
+   * @param samples as of `run`
+   * @param states advanced by the frames
+   * @param onFrame called after each frame with the probability by each state; it may change the states for the frames that follow
+   */
+  runStates(
+    samples: Float32Array,
+    states: readonly SileroState[],
+    onFrame: (probabilities: readonly number[]) => void,
+  ): void {
     const frames = (samples.length - CONTEXT_SAMPLES) / FRAME_SAMPLES;
     if (!Number.isInteger(frames) || frames < 0) {
       throw new RangeError(
         `Cannot compute voice activity of ${samples.length} samples, expected ${CONTEXT_SAMPLES} and a multiple of ${FRAME_SAMPLES}`,
       );
     }
-    const probabilities = new Float32Array(frames);
-    const hiddenAt = this.hidden / FLOAT_BYTES;
-    this.floats.set(state.hidden, hiddenAt);
     for (let first = 0; first < frames; first += BATCH) {
       const count = Math.min(BATCH, frames - first);
       this.encode(samples, first * FRAME_SAMPLES, count);
-      for (let i = 0; i < count; i++) probabilities[first + i] = this.advance(i, state.cell);
+      for (let i = 0; i < count; i++) onFrame(states.map((state) => this.advance(i, state)));
     }
-    state.hidden.set(this.floats.subarray(hiddenAt, hiddenAt + N_HIDDEN));
-    return probabilities;
   }
 
   /** From samples to what the frames add to the gates of the cell. */
@@ -248,20 +260,21 @@ export class SileroVad {
   }
 
   /** One step of the cell, with the gates of frame `i` of the batch, and the output. */
-  private advance(i: number, cell: Float32Array): number {
+  private advance(i: number, state: SileroState): number {
     const { floats, hidden, gates } = this;
+    const { cell } = state;
     const bytes = N_HIDDEN * FLOAT_BYTES;
+    floats.set(state.hidden, hidden / FLOAT_BYTES);
     const bias = this.inputGates + i * GATES * FLOAT_BYTES;
     this.recur(hidden, 0, bytes, this.hiddenWeights, 0, bias, gates, 0, GATES * FLOAT_BYTES, -Infinity);
     const at = gates / FLOAT_BYTES;
-    const hiddenAt = hidden / FLOAT_BYTES;
     let sum = this.outputBias;
     for (let j = 0; j < N_HIDDEN; j++) {
       // PyTorch's order of gates: input, forget, cell, output.
       const kept = sigmoid(floats[at + N_HIDDEN + j]) * cell[j];
       cell[j] = kept + sigmoid(floats[at + j]) * tanh(floats[at + 2 * N_HIDDEN + j]);
       const value = sigmoid(floats[at + 3 * N_HIDDEN + j]) * tanh(cell[j]);
-      floats[hiddenAt + j] = value;
+      state.hidden[j] = value;
       if (value > 0) sum += value * this.outputWeights[j];
     }
     return sigmoid(sum);

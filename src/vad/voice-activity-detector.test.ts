@@ -71,6 +71,18 @@ describe("VoiceActivityDetector", () => {
     expect(detector.finish()).toHaveLength(0);
   });
 
+  it.each(["immediate", "delayed"] as const)("recovers (%s): same bits however the samples are cut", (recovery) => {
+    const samples = tone(90_000);
+    const heard = (...pieces: Float32Array[]): Float32Array => {
+      const detector = new VoiceActivityDetector(network, { recovery });
+      return Float32Array.from([...pieces.flatMap((piece) => [...detector.push(piece)]), ...detector.finish()]);
+    };
+    const pieces = Array.from({ length: 90 }, (_, i) => samples.subarray(1000 * i, 1000 * (i + 1)));
+    expect(heard(...pieces)).toEqual(heard(samples));
+    expect(heard(samples)).toHaveLength(whole(samples).length);
+    expect(heard()).toHaveLength(0);
+  });
+
   it("takes samples that are not finite for silence", () => {
     const samples = tone(10_000);
     const silenced = samples.slice();

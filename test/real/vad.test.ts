@@ -54,6 +54,22 @@ describe("transcribe() by default", () => {
     expect(segments.every(({ start, end }) => start > 19.5 && end < duration - 19.5)).toBe(true);
   });
 
+  it("hears a hoarse voice after a minute of music as without it", async (context) => {
+    const speech = await loadAudio(realRecording("mfa-cold-corpus.flac", context));
+    const alone = await transcribe(context, speech);
+    for (const [kind, decibels] of [
+      ["music", -15],
+      ["white", -20],
+    ] as const) {
+      const { text, coverage } = await transcribe(context, joined(makeSound(kind, 40, decibels, 3), speech));
+      const [words, expected] = [text, alone.text].map((one) => one.toLowerCase().match(/[a-z]+/g) ?? []);
+      expect(expected.length).toBeGreaterThan(50);
+      const missing = expected.filter((word) => !words.includes(word));
+      expect(missing.length, `after ${kind}: ${text}`).toBeLessThanOrEqual(3);
+      expect(coverage?.speechSeconds).toBeGreaterThan(0.9 * (alone.coverage?.speechSeconds ?? 0));
+    }
+  });
+
   it("loses and repeats nothing of a recording of a minute and a half", async (context) => {
     const { text, coverage, segments } = await transcribe(context, realRecording("azure-en-b.flac", context));
     expect(coverage?.untranscribed).toEqual([]);

@@ -38,7 +38,7 @@ export class SpeechWindows {
   #given = 0;
 
   constructor(network: SileroVad, options: VadOptions, layout: PackerLayout) {
-    this.#detector = new VoiceActivityDetector(network);
+    this.#detector = new VoiceActivityDetector(network, { recovery: "delayed" });
     // Margins are the windows' business: what is found is speech alone.
     this.#segmenter = new SpeechSegmenter({ ...options, vadSpeechPadMs: 0, vadMaxSpeechDurationS: null });
     this.#layout = layout;
