@@ -11,9 +11,10 @@ import { alignmentHeads, windowFrames } from "../../model/index.ts";
 import { tensor } from "../../tensor/index.ts";
 import type { TranscriptionContext } from "../chunked-options.ts";
 import type { FailedAttempt } from "../transcript.ts";
+import { isSparse, withoutHoles } from "./holes.ts";
 import { untilLoop } from "./loops.ts";
 import type { ResolvedVadTranscription } from "./options.ts";
-import { partOf, totalOf, type Span, type SpeechWindow } from "./speech-window.ts";
+import { partOf, totalOf, windowTime, type Span, type SpeechWindow } from "./speech-window.ts";
 import { longPauses, pausesWithin, splitAtPauses } from "./split-at-pauses.ts";
 import { faultsOf, isNoSpeech, retry } from "./retry.ts";
 import { inRecording, segmentsOf, uncovered, withRest, wordsInRecording, type TimedText } from "./window-text.ts";
@@ -181,15 +182,22 @@ class PartsDecoder {
     const text = segments.flatMap(({ tokens }) => tokens.filter((token) => token < special.eot));
     const kept = untilLoop(text);
     const pauses = longPauses(window);
+    const speech = window.speech.map(({ start, end }) => ({
+      start: windowTime(window.pieces, start),
+      end: windowTime(window.pieces, end),
+    }));
     const needsWords =
-      marks !== null || kept < text.length || segments.some((segment) => pausesWithin(segment, pauses).length > 0);
+      marks !== null ||
+      kept < text.length ||
+      segments.some((one) => pausesWithin(one, pauses).length > 0 || isSparse(one, this.#decode(one.tokens), speech));
     if (!needsWords || text.length === 0) {
       return inRecording(segments, window).map((segment) => ({ ...segment, result, failed }));
     }
     const words = await this.#align(i, result, text);
     if (kept < text.length) segments = cutAfter(segments, words, kept, special.eot);
     const spoken = words.slice(0, wordsOf(words, kept));
-    segments = splitAtPauses(segments, spoken, pauses, special.eot);
+    segments = withoutHoles(segments, spoken, speech, special.eot);
+    segments = splitAtPauses(segments, spoken, pauses, speech, special.eot);
     if (marks === null) return inRecording(segments, window).map((segment) => ({ ...segment, result, failed }));
     const worded = attachWords(segments, spoken, { ...marks, eot: special.eot }).map((segment, k) => ({
       ...segment,
@@ -201,6 +209,11 @@ class PartsDecoder {
       result,
       failed,
     }));
+  }
+
+  #decode(tokens: readonly number[]): string {
+    const { tokenizer } = this.#context;
+    return tokenizer.decode(tokens.filter((token) => token < tokenizer.special.eot));
   }
 
   /** Words of a part's text, in seconds of its window. */

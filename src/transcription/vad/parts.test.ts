@@ -7,6 +7,7 @@ import { likeliestLanguage, nextLanguage } from "./language.ts";
 import { Leveller } from "./leveller.ts";
 import { untilLoop } from "./loops.ts";
 import { faultsOf, isNoSpeech, retry } from "./retry.ts";
+import { isSparse, withoutHoles } from "./holes.ts";
 import { longPauses, splitAtPauses } from "./split-at-pauses.ts";
 
 const RATE = 16000;
@@ -116,12 +117,13 @@ describe("splitAtPauses()", () => {
     { start: 8.3 * RATE, end: 9 * RATE },
   ];
   const pauses = longPauses({ pieces: [{ start: 0, end: 10 * RATE, at: 0 }], speech });
+  const inSeconds = speech.map(({ start, end }) => ({ start: start / RATE, end: end / RATE }));
 
   it("cuts where words stand on both sides of a long pause", () => {
     expect(pauses).toEqual([{ start: 2, end: 5 }]);
     const segment = { start: 0, end: 9, tokens: [101, 1, 2, 3, 4, 102] };
     const words = [word(1, 0, 1), word(2, 1, 2), word(3, 5.2, 6), word(4, 8.4, 9)];
-    expect(splitAtPauses([segment], words, pauses, EOT)).toEqual([
+    expect(splitAtPauses([segment], words, pauses, inSeconds, EOT)).toEqual([
       { start: 0, end: 2, tokens: [101, 1, 2] },
       { start: 5, end: 9, tokens: [3, 4, 102] },
     ]);
@@ -129,12 +131,83 @@ describe("splitAtPauses()", () => {
 
   it("leaves alone what lies on one side, or ends at the pause", () => {
     const before = { start: 0, end: 9, tokens: [101, 1, 2, 102] };
-    expect(splitAtPauses([before], [word(1, 0, 1), word(2, 1, 2)], pauses, EOT)).toEqual([before]);
+    expect(splitAtPauses([before], [word(1, 0, 1), word(2, 1, 2)], pauses, inSeconds, EOT)).toEqual([before]);
     const two = [
       { start: 0, end: 2, tokens: [101, 1, 102] },
       { start: 5, end: 9, tokens: [103, 2, 104] },
     ];
-    expect(splitAtPauses(two, [word(1, 0, 1), word(2, 5, 6)], pauses, EOT)).toEqual(two);
+    expect(splitAtPauses(two, [word(1, 0, 1), word(2, 5, 6)], pauses, inSeconds, EOT)).toEqual(two);
+  });
+
+  it("puts no word on a noise that a long pause parts from the segment", () => {
+    const segment = { start: 0, end: 9, tokens: [101, 1, 2, 102] };
+    const click = { start: 0.5, end: 0.7 };
+    const after = [click, { start: 5, end: 9 }];
+    const pauseAfter = [{ start: 0.7, end: 5 }];
+    expect(splitAtPauses([segment], [word(1, 0.5, 0.7), word(2, 5, 6)], pauseAfter, after, EOT)).toEqual([
+      { ...segment, start: 5 },
+    ]);
+    const before = [
+      { start: 0, end: 4 },
+      { start: 8.6, end: 8.8 },
+    ];
+    const pauseBefore = [{ start: 4, end: 8.6 }];
+    expect(splitAtPauses([segment], [word(1, 1, 2), word(2, 8.6, 8.8)], pauseBefore, before, EOT)).toEqual([
+      { ...segment, end: 4 },
+    ]);
+  });
+});
+
+describe("withoutHoles()", () => {
+  const EOT = 100;
+  const word = (token: number, start: number, end: number) => ({
+    word: ` w${token}`,
+    tokens: [token],
+    start,
+    end,
+    probability: 1,
+  });
+  const speech = [{ start: 0, end: 28 }];
+
+  it("ends a segment with its words where speech goes on without them", () => {
+    const segment = { start: 0, end: 28, tokens: [101, 1, 2, 128] };
+    // Alignment lets the last word last until the end.
+    expect(withoutHoles([segment], [word(1, 0.2, 0.8), word(2, 0.8, 28)], speech, EOT)).toEqual([
+      { ...segment, end: 1.8 },
+    ]);
+    expect(isSparse(segment, " He might.", speech)).toBe(true);
+  });
+
+  it("cuts out what it passes over between its words and before them", () => {
+    const segments = [
+      { start: 0, end: 10, tokens: [101, 1, 2, 110] },
+      { start: 10, end: 28, tokens: [110, 3, 4, 128] },
+    ];
+    const words = [word(1, 0.2, 0.8), word(2, 9, 10), word(3, 20, 21), word(4, 26, 27.5)];
+    expect(withoutHoles(segments, words, speech, EOT)).toEqual([
+      { start: 0, end: 0.8, tokens: [101, 1] },
+      { start: 9, end: 10, tokens: [2, 110] },
+      { start: 20, end: 21, tokens: [110, 3] },
+      { start: 26, end: 28, tokens: [4, 128] },
+    ]);
+  });
+
+  it("leaves alone hesitations, pauses and text of the usual density", () => {
+    const segment = { start: 0, end: 28, tokens: [101, 1, 2, 3, 128] };
+    const words = [word(1, 2, 2.5), word(2, 5, 5.5), word(3, 25.5, 26)];
+    const paused = [
+      { start: 1, end: 6 },
+      { start: 25, end: 28 },
+    ];
+    expect(withoutHoles([segment], words, paused, EOT)).toEqual([segment]);
+    expect(
+      isSparse(
+        { start: 0, end: 10 },
+        "ten seconds of speech, in which a hundred letters or so are said, as people do",
+        speech,
+      ),
+    ).toBe(false);
+    expect(isSparse({ start: 0, end: 10 }, "这是一个很长的句子说话的人不太快也不太慢正好十秒", speech)).toBe(false);
   });
 });
 

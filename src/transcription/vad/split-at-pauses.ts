@@ -9,14 +9,17 @@ const LEAST_PAUSE = 0.8 * SAMPLE_RATE;
 /** Seconds by which a segment must reach beyond a pause to lie around it. */
 const REACH = 0.2;
 
-/** A pause, in seconds of the window. */
-export interface Pause {
+/** Less speech than this, in seconds, between pauses within a segment is a noise that alignment has put a word on. */
+const LEAST_SPEECH = 0.35;
+
+/** A pause, or speech, in seconds of the window. */
+export interface Stretch {
   readonly start: number;
   readonly end: number;
 }
 
 /** The long pauses of a window, in order. */
-export function longPauses({ pieces, speech }: Pick<SpeechWindow, "pieces" | "speech">): Pause[] {
+export function longPauses({ pieces, speech }: Pick<SpeechWindow, "pieces" | "speech">): Stretch[] {
   return speech.slice(1).flatMap((span, i) => {
     const { end } = speech[i];
     return span.start - end < LEAST_PAUSE
@@ -26,8 +29,13 @@ export function longPauses({ pieces, speech }: Pick<SpeechWindow, "pieces" | "sp
 }
 
 /** The pauses that a segment lies around. */
-export function pausesWithin({ start, end }: Pause, pauses: readonly Pause[]): Pause[] {
+export function pausesWithin({ start, end }: Stretch, pauses: readonly Stretch[]): Stretch[] {
   return pauses.filter((pause) => pause.start > start + REACH && pause.end < end - REACH);
+}
+
+/** Seconds of speech between two times. */
+export function speechWithin(speech: readonly Stretch[], start: number, end: number): number {
+  return speech.reduce((sum, span) => sum + Math.max(0, Math.min(end, span.end) - Math.max(start, span.start)), 0);
 }
 
 /**
@@ -35,11 +43,14 @@ export function pausesWithin({ start, end }: Pause, pauses: readonly Pause[]): P
  *
  * @param segments in seconds of the window, in order
  * @param words of all text tokens of the segments, in seconds of the window
+ * @param pauses the long ones, in order
+ * @param speech in seconds of the window
  */
 export function splitAtPauses(
   segments: readonly TimedText[],
   words: readonly WordTiming[],
-  pauses: readonly Pause[],
+  pauses: readonly Stretch[],
+  speech: readonly Stretch[],
   eot: number,
 ): TimedText[] {
   const split: TimedText[] = [];
@@ -51,18 +62,17 @@ export function splitAtPauses(
   });
   let first = 0;
   for (const segment of segments) {
-    const isText = (token: number): boolean => token < eot;
-    const end = first + segment.tokens.filter(isText).length;
-    let rest = segment;
+    const end = first + segment.tokens.filter((token) => token < eot).length;
+    let rest = heldToSpeech(segment, pauses, speech);
     let from = first;
-    for (const pause of pausesWithin(segment, pauses)) {
+    for (const pause of pausesWithin(rest, pauses)) {
       const middle = (pause.start + pause.end) / 2;
       const after = places.find((word) => word.place > from && word.place < end && word.middle > middle);
       // Words before this pause, and text of the segment after it.
       if (after === undefined || places.some(({ place, middle: m }) => place === from && m > middle)) continue;
-      const cut = indexOfText(rest.tokens, after.place - from, isText);
+      const cut = indexOfText(rest.tokens, after.place - from, eot);
       split.push({ start: rest.start, end: pause.start, tokens: rest.tokens.slice(0, cut) });
-      rest = { start: pause.end, end: segment.end, tokens: rest.tokens.slice(cut) };
+      rest = { start: pause.end, end: rest.end, tokens: rest.tokens.slice(cut) };
       from = after.place;
     }
     split.push(rest);
@@ -71,9 +81,21 @@ export function splitAtPauses(
   return split;
 }
 
+/** A segment without the noises at its ends that long pauses part from it. */
+function heldToSpeech(segment: TimedText, pauses: readonly Stretch[], speech: readonly Stretch[]): TimedText {
+  let { start, end } = segment;
+  for (const pause of pausesWithin(segment, pauses)) {
+    if (speechWithin(speech, start, pause.start) < LEAST_SPEECH) start = pause.end;
+  }
+  for (const pause of pausesWithin({ start, end }, pauses).reverse()) {
+    if (speechWithin(speech, pause.end, end) < LEAST_SPEECH) end = pause.start;
+  }
+  return { ...segment, start, end };
+}
+
 /** Index of the text token that `count` others come before. */
-function indexOfText(tokens: readonly number[], count: number, isText: (token: number) => boolean): number {
+export function indexOfText(tokens: readonly number[], count: number, eot: number): number {
   let seen = 0;
-  for (const [i, token] of tokens.entries()) if (isText(token) && seen++ === count) return i;
+  for (const [i, token] of tokens.entries()) if (token < eot && seen++ === count) return i;
   return tokens.length;
 }
