@@ -271,3 +271,45 @@ it("the flags of subtitles shape them", async () => {
   expect(written).toContain("<u>one</u> two\n");
   expect(written).not.toContain("two three");
 });
+
+describe("subtitles that are divided for reading", () => {
+  const long = " This is a first sentence that fills a line. And this is a second one, which is as long as that.";
+  const result: Transcript = {
+    ...{ text: long, language: "en", languageProbability: null, duration: 12, warnings: [] },
+    segments: [segment(0, 0, 12, long)],
+  };
+  const written = async (flags: string): Promise<{ asked: Partial<Settings>; srt: string }> => {
+    const host = new FakeHost(() => Promise.resolve(result));
+    expect([await host.run(file("a.wav"), "-o", folder, ...words(flags)), host.err]).toEqual([0, host.err]);
+    return { asked: asked(host), srt: flags.includes("srt") ? readFileSync(file("a.srt"), "utf8") : "" };
+  };
+
+  it.each<[flags: string, wordTimestamps: boolean | undefined]>([
+    ["-f srt", true],
+    ["-f txt,vtt", true],
+    ["-f ass", true],
+    ["-f srt --algorithm chunked", true],
+    ["-f srt --word_timestamps False", false],
+    ["-f srt --readable False", undefined],
+    ["-f srt --task translate", undefined],
+    ["-f txt,json,tsv,csv,lrc", undefined],
+    ["-f srt --algorithm sequential", undefined],
+    ["-f srt --algorithm sequential --readable True", true],
+    ["-f srt --clip_timestamps 1,5", undefined],
+  ])("take word times: %s asks for %s", async (flags, wordTimestamps) => {
+    expect((await written(flags)).asked.wordTimestamps).toBe(wordTimestamps);
+  });
+
+  it.each<[flags: string, readable: boolean]>([
+    ["-f srt", true],
+    ["-f srt --algorithm chunked", true],
+    ["-f srt --readable False", false],
+    ["-f srt --algorithm sequential", false],
+    ["-f srt --algorithm sequential --word_timestamps True", false],
+    ["-f srt --algorithm sequential --readable True", true],
+  ])("are not those of openai/whisper's algorithm: %s", async (flags, readable) => {
+    const { srt } = await written(flags);
+    expect(srt).toBe(writeTranscript(result, "srt", { readable }));
+    expect(srt.match(/-->/g)).toHaveLength(readable ? 2 : 1);
+  });
+});
