@@ -24,10 +24,10 @@ export const OUTPUT_FORMATS = [...STANDARD_FORMATS, "lrc", "csv", "json-full", "
 export type OutputFormat = (typeof OUTPUT_FORMATS)[number];
 
 /** The formats that are made of cues, which are divided between words; a line of the others is a segment. */
-const SUBTITLE_FORMATS: readonly OutputFormat[] = ["srt", "vtt", "ass"];
+const SUBTITLE_FORMATS: readonly string[] = ["srt", "vtt", "ass"] satisfies OutputFormat[];
 
 /** Whether a format wants a transcript with word times: without them readable cues, and words that light up, go by estimates. */
-export function wantsWordTimes(format: OutputFormat, options: SubtitleOptions = {}): boolean {
+export function wantsWordTimes(format: string, options: SubtitleOptions = {}): boolean {
   return SUBTITLE_FORMATS.includes(format) && isReadable(options);
 }
 
