@@ -85,6 +85,24 @@ describe("sotto FILE", () => {
     expect(host.err).toContain("German (detected, 99%)");
   });
 
+  it.each<[found: number, listed: string | null]>([
+    [0, null],
+    [1, "0:10–0:12"],
+    [5, "0:10–0:12, 0:20–0:22, 0:30–0:32, 0:40–0:42, 0:50–0:52"],
+    [8, "0:10–0:12, 0:20–0:22, 0:30–0:32, 0:40–0:42, 0:50–0:52 and 3 more"],
+  ])("lists where speech has no text: %i stretches", async (found, listed) => {
+    const untranscribed = Array.from({ length: found }, (_, i) => ({
+      start: 10 * (i + 1) + 0.9,
+      end: 10 * (i + 1) + 1.8,
+    }));
+    const coverage = { speechSeconds: 90, transcribedSeconds: 90 - 0.9 * found, untranscribed };
+    const host = new FakeHost(() => Promise.resolve({ ...transcript("x"), coverage }));
+    await host.run(file("a.wav"), "-o", file("out"), "-f", "txt");
+    expect(host.err).toContain(found === 0 ? "speech 1:30, all with text" : "speech 1:30, with text 1:");
+    const [, stretches] = /; speech without text: (.*) -> /.exec(host.err) ?? [];
+    expect(stretches ?? null).toBe(listed);
+  });
+
   it("hands the flags to the pipeline, in either spelling", async () => {
     const host = new FakeHost();
     const flags =

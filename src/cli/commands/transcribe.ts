@@ -257,7 +257,11 @@ class Run {
       const { elapsedMs } = this.#report;
       figures.push(`${(elapsedMs / 1000).toFixed(1)} s`, speed(transcript.duration, elapsedMs));
     }
-    this.#report.note(`${name}: ${figures.join(", ")}${written.length > 0 ? ` -> ${written.join(", ")}` : ""}`);
+    const missing = stretchesOf(transcript.coverage?.untranscribed ?? []);
+    this.#report.note(
+      `${name}: ${figures.join(", ")}${missing === "" ? "" : `; speech without text: ${missing}`}` +
+        (written.length > 0 ? ` -> ${written.join(", ")}` : ""),
+    );
   }
 
   #written(transcript: Transcript, format: OutputFormat): string {
@@ -307,4 +311,16 @@ function coverageOf({ speechSeconds, transcribedSeconds, untranscribed }: Covera
   if (speechSeconds === 0) return "no speech";
   const speech = `speech ${clock(speechSeconds)}`;
   return untranscribed.length === 0 ? `${speech}, all with text` : `${speech}, with text ${clock(transcribedSeconds)}`;
+}
+
+/** Stretches that are listed; the JSON formats have all of them. */
+const MOST_STRETCHES = 5;
+
+/** `0:30–0:36, 1:02–1:04 and 3 more`, in whole seconds that hold each stretch; "" where there is none. */
+function stretchesOf(stretches: Coverage["untranscribed"]): string {
+  const listed = stretches
+    .slice(0, MOST_STRETCHES)
+    .map(({ start, end }) => `${clock(Math.floor(start))}–${clock(Math.ceil(end))}`);
+  const others = stretches.length - listed.length;
+  return listed.join(", ") + (others > 0 ? ` and ${others} more` : "");
 }
