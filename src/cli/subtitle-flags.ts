@@ -2,7 +2,7 @@
 
 import type { Command } from "commander";
 import type { SubtitleOptions } from "../outputs/index.ts";
-import { missing, orNone, parseBoolean, parseWhole } from "./arguments.ts";
+import { conflict, missing, orNone, parseBoolean, parseWhole } from "./arguments.ts";
 
 export const SUBTITLE_BOOLEANS: readonly string[] = ["--highlight_words", "--readable"];
 
@@ -16,7 +16,7 @@ const LIMITS = [
 export function addSubtitleFlags(command: Command): void {
   command.option(
     "--readable [bool]",
-    "subtitles of two lines of 42 characters and 1 to 7 s; False = a subtitle per segment (default: True, but for algorithm sequential and with a limit below)",
+    "subtitles of two lines of 42 characters and 1 to 7 s; False = a subtitle per segment (default: True; False for algorithm sequential or with a limit below)",
   );
   command.option("--highlight_words [bool]", "underline each word as it is spoken (srt, vtt)", "False");
   for (const [name, , help] of LIMITS) command.option(`--${name} <n>`, help);
@@ -51,6 +51,10 @@ export function readSubtitleFlags(
     subtitles[option] = value;
   }
   const { maxLineWidth, maxLineCount, maxWordsPerLine } = subtitles;
+  if (subtitles.readable === true && maxWordsPerLine !== undefined) {
+    const hint = "--max_line_width and --max_line_count limit readable subtitles";
+    conflict("--readable True", "--max_words_per_line", hint);
+  }
   const warnings: string[] = [];
   if (maxLineCount !== undefined && maxLineWidth === undefined && subtitles.readable !== true) {
     warnings.push("--max_line_count has no effect without --max_line_width");
