@@ -15,8 +15,15 @@ describe("normaliseArguments()", () => {
     ["--verbose --task translate", "--verbose=true --task translate"],
     ["--output - -f json -", "--output - -f json -"],
     ["-- --output-dir --verbose", "-- --output-dir --verbose"],
+    ["--verbose Ture a.wav", "--verbose=Ture a.wav"],
+    ["--verbose 1 a.wav", "--verbose=1 a.wav"],
+    ["--verbose talks", "--verbose=true talks"],
+    ["--verbose *.wav", "--verbose=true *.wav"],
+    ["--verbose https://example.org/a", "--verbose=true https://example.org/a"],
+    ["--verbose", "--verbose=true"],
   ])("%s -> %s", (given, expected) => {
-    expect(normaliseArguments(given.split(" "), ["--verbose", "--return_timestamps"]).join(" ")).toBe(expected);
+    const flags = ["--verbose", "--return_timestamps"];
+    expect(normaliseArguments(given.split(" "), flags, (word) => word === "talks").join(" ")).toBe(expected);
   });
 
   it("keeps what stands in a value, line ends too", () => {
@@ -31,7 +38,7 @@ describe("values", () => {
   ])("parseBoolean() reads %s", (word, value) => expect(parseBoolean("--verbose", word)).toBe(value));
 
   it.each(["yes", "1", ""])("parseBoolean() refuses %j and says what exists", (word) => {
-    expect(() => parseBoolean("--verbose", word)).toThrow("of --verbose, expected one of True, False");
+    expect(() => parseBoolean("--verbose", word)).toThrow("as --verbose, expected True or False");
   });
 
   it.each(["0", "-1", "1.5", "", "x", "1e3", "99999999999999999999"])("parseWhole() refuses %j", (word) => {

@@ -1,15 +1,21 @@
 /** Reading words of the command line: spelling of flags, and values as openai/whisper writes them. */
 
+import { existsSync } from "node:fs";
 import { OptionError, quote } from "../errors.ts";
 
 /**
  * Gives every flag its one spelling, so that `--output-dir` and `--output_dir` are the same, and every yes-or-no flag a
- * value: `--verbose`, `--verbose True` (openai/whisper's way) and `--verbose=true` all become `--verbose=true`, and the word
- * after `--verbose` is taken for its value only if it is True or False.
+ * value: `--verbose`, `--verbose True` (openai/whisper's way) and `--verbose=true` all become `--verbose=true`. The word after
+ * `--verbose` is its value if it is True or False, or a word that can be nothing else, which is then refused: `--verbose Ture`.
  *
  * @param booleans spelled with `_`: `--verbose`
+ * @param exists whether a word is the path of a file or folder
  */
-export function normaliseArguments(argv: readonly string[], booleans: readonly string[]): string[] {
+export function normaliseArguments(
+  argv: readonly string[],
+  booleans: readonly string[],
+  exists: (word: string) => boolean = existsSync,
+): string[] {
   const out: string[] = [];
   for (let i = 0; i < argv.length; i++) {
     const word = argv[i];
@@ -23,7 +29,7 @@ export function normaliseArguments(argv: readonly string[], booleans: readonly s
     const value = match[2] ?? "";
     if (booleans.includes(flag) && value === "") {
       const next = argv[i + 1] ?? "";
-      const takesNext = /^(true|false)$/i.test(next);
+      const takesNext = /^(true|false)$/i.test(next) || (/^[a-z0-9]+$/i.test(next) && !exists(next));
       if (takesNext) i++;
       out.push(`${flag}=${takesNext ? next : "true"}`);
     } else {
@@ -37,7 +43,7 @@ export function normaliseArguments(argv: readonly string[], booleans: readonly s
 export function parseBoolean(option: string, word: string): boolean {
   if (/^true$/i.test(word)) return true;
   if (/^false$/i.test(word)) return false;
-  throw new OptionError(option, `Unknown value ${quote(word)} of ${option}, expected one of True, False`);
+  throw new OptionError(option, `Cannot use ${quote(word)} as ${option}, expected True or False`);
 }
 
 /** Reads the word after a flag. @throws {OptionError} if it is no value of that flag */

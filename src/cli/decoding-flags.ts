@@ -258,7 +258,7 @@ const GROUPS: readonly (readonly [heading: string, flags: readonly DecodingFlag[
     ],
   ],
   [
-    "Context (algorithms vad and sequential; all but initial_prompt and hotwords sequential alone):",
+    "Context (algorithm sequential; initial_prompt and hotwords also vad):",
     [
       searched(
         flag(
@@ -433,7 +433,7 @@ export function chooseAlgorithm(
 ): { readonly algorithm: Algorithm; readonly note: string | null } {
   if (asked !== "auto") {
     const foreign = narrow.find(({ algorithms }) => !algorithms.includes(asked));
-    if (foreign !== undefined) conflict(foreign.flag, `--algorithm ${asked}`, `${named(foreign.algorithms)} has it`);
+    if (foreign !== undefined) conflict(foreign.flag, `--algorithm ${asked}`, needs(foreign));
     return { algorithm: asked, note: null };
   }
   const algorithm = ALGORITHMS.find((one) => narrow.every(({ algorithms }) => algorithms.includes(one)));
@@ -444,15 +444,15 @@ export function chooseAlgorithm(
     const one = narrow.find(
       ({ algorithms }) => !algorithms.some((each) => other.algorithms.includes(each)),
     ) as GivenFlag;
-    conflict(other.flag, one.flag, `the one is of ${named(other.algorithms)}, the other of ${named(one.algorithms)}`);
+    conflict(other.flag, one.flag, `${needs(other)}, ${needs(one)}`);
   }
   if (algorithm === ALGORITHMS[0]) return { algorithm, note: null };
   const flags = narrow.filter(({ algorithms }) => !algorithms.includes(ALGORITHMS[0])).map(({ flag }) => flag);
   return { algorithm, note: `using --algorithm ${algorithm} for ${flags.join(", ")}` };
 }
 
-function named(algorithms: readonly Algorithm[]): string {
-  return `--algorithm ${algorithms.join(" or ")}`;
+function needs({ flag, algorithms }: GivenFlag): string {
+  return `${flag} needs --algorithm ${algorithms.join(" or ")}`;
 }
 
 /** Temperatures from the first to 1, as openai/whisper counts them (facts 2.1.1); undefined where no flag was given. */
@@ -491,7 +491,7 @@ function assertConsistent(settings: DecodingSettings): void {
 
 function readTokens(option: string, word: string): string {
   if (word.trim() !== "" && !word.split(",").every((id) => /^\s*(-1|\d+)\s*$/.test(id) && Number(id) < MAX_TOKEN)) {
-    throw new OptionError(option, `Cannot use ${quote(word)} as ${option}, expected ids of tokens or -1, with commas`);
+    throw new OptionError(option, `Cannot use ${quote(word)} as ${option}, expected token ids or -1, comma-separated`);
   }
   return word;
 }

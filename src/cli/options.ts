@@ -8,17 +8,18 @@ import { assertOneOf, nearest, OptionError, quote } from "../errors.ts";
 import type { ChunkedTranscribeOptions } from "../index.ts";
 import {
   formatExtension,
-  isReadable,
   OUTPUT_FORMATS,
   STANDARD_FORMATS,
   type OutputFormat,
   type SubtitleOptions,
+  wantsWordTimes,
 } from "../outputs/index.ts";
 import {
   ALGORITHMS,
   assertDevice,
   defaultModel,
   DEVICES,
+  dividesSubtitles,
   DTYPES,
   type Algorithm,
   type Device,
@@ -66,9 +67,6 @@ const WINDOW_FLAGS: readonly (readonly [name: string, algorithms: readonly Algor
 
 /** Formats without times in them, or of which nobody expects that they are the model's. */
 const UNTIMED_FORMATS: readonly OutputFormat[] = ["txt", "json", "json-full"];
-
-/** Formats that are made of cues. */
-const SUBTITLE_FORMATS: readonly OutputFormat[] = ["srt", "vtt"];
 
 /** Where transcripts go. */
 export type Destination =
@@ -245,10 +243,9 @@ export async function readTranscribeFlags(command: Command): Promise<TranscribeF
     text("output"),
   );
   const formats = formatsOf(destination);
-  const { subtitles, warnings } = readSubtitleFlags(command, decoding.settings.wordTimestamps === true);
-  // Cues that can be read are divided between words, which must then have times.
-  const needsWords =
-    returnTimestamps && isReadable(subtitles) && formats.some((format) => SUBTITLE_FORMATS.includes(format));
+  const hasWords = decoding.settings.wordTimestamps === true;
+  const { subtitles, warnings } = readSubtitleFlags(command, hasWords, dividesSubtitles(algorithm));
+  const wantsWords = returnTimestamps && formats.some((format) => wantsWordTimes(format, subtitles));
   const timed = formats.filter((format) => !UNTIMED_FORMATS.includes(format));
   if (!returnTimestamps && timed.length > 0) {
     const reason = withoutTimestamps ? "--without_timestamps True" : "--return_timestamps False";
@@ -281,7 +278,7 @@ export async function readTranscribeFlags(command: Command): Promise<TranscribeF
     transcription: {
       ...common,
       ...(algorithm === "sequential" && sequentialDefaults(decoding.settings)),
-      ...(needsWords && task === "transcribe" && { wordTimestamps: true }),
+      ...(wantsWords && task === "transcribe" && { wordTimestamps: true }),
       ...decoding.settings,
       ...(algorithm === "chunked" && windows),
       algorithm,

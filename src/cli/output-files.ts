@@ -1,8 +1,9 @@
 /** Names of output files, and writing them so that a file is either whole or not there. */
 
 import { randomBytes } from "node:crypto";
-import { open, realpath, rename, rm, stat, writeFile } from "node:fs/promises";
+import { access, constants, open, realpath, rename, rm, stat, writeFile } from "node:fs/promises";
 import { dirname, join, parse, resolve } from "node:path";
+import { OptionError } from "../errors.ts";
 import { fileIdentity } from "./protected-files.ts";
 import { systemReason } from "./system-reason.ts";
 import type { InputItem } from "./inputs.ts";
@@ -51,6 +52,29 @@ export function outputStems(
     for (let n = 2; keysOf(unique).some((one) => used.has(one)) || overwrites(unique); n++) unique = `${stem}-${n}`;
     for (const one of keysOf(unique)) used.add(one);
     return unique;
+  });
+}
+
+/**
+ * Asserts that a file can be written, so that no work is lost for the lack of a folder.
+ *
+ * @param option the flag that names it
+ * @throws {OptionError} `Cannot write "path": reason`
+ */
+export async function assertWritable(option: string, path: string): Promise<void> {
+  const existing = await stat(path).catch(() => undefined);
+  if (existing?.isDirectory() === true) throw new OptionError(option, `Cannot write "${path}": it is a folder`);
+  if (existing !== undefined && !existing.isFile()) return;
+  const folder = dirname(existing === undefined ? path : await realpath(path));
+  const above = await stat(folder).catch(() => undefined);
+  if (above === undefined) {
+    throw new OptionError(option, `Cannot write "${path}": there is no folder "${folder}"`, {
+      hint: "create it first",
+    });
+  }
+  if (!above.isDirectory()) throw new OptionError(option, `Cannot write "${path}": "${folder}" is not a folder`);
+  await access(folder, constants.W_OK).catch((error: unknown) => {
+    throw new OptionError(option, `Cannot write "${path}": ${systemReason(error)}`, { cause: error });
   });
 }
 

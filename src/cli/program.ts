@@ -17,7 +17,7 @@ const EXAMPLES = `
 Examples:
   sotto talk.mp3                              print the transcript
   sotto talk.mp3 --model turbo -f srt,txt     write talk.srt and talk.txt here
-  sotto talk.mp3 --algorithm sequential       openai/whisper's algorithm: slower, more accurate
+  sotto talk.mp3 --algorithm sequential       openai/whisper's algorithm and results
   sotto recordings/ -o out --language de      transcribe a folder into out/*.txt, .vtt, .srt, .tsv, .json
   sotto - --output - -f json < talk.mp3       read standard input, print JSON
 
@@ -39,7 +39,8 @@ export async function main(argv: readonly string[], host: CliHost): Promise<numb
   return code === 0 ? 1 : code;
 }
 
-async function run(argv: readonly string[], host: CliHost): Promise<number> {
+async function run(given: readonly string[], host: CliHost): Promise<number> {
+  const argv = given[0] === "help" && !existsSync("help") ? helpOf(given[1]) : given;
   const named = COMMANDS.find(({ name }) => name === argv[0]);
   const command = named ?? COMMANDS[0];
   if (named === undefined) {
@@ -66,6 +67,11 @@ async function run(argv: readonly string[], host: CliHost): Promise<number> {
     else report.fatal(error);
     return error instanceof CommanderError || error instanceof OptionError ? 2 : 1;
   }
+}
+
+/** `sotto help` and `sotto help COMMAND`, as many programs have it. */
+function helpOf(word: string | undefined): readonly string[] {
+  return COMMANDS.some(({ name }) => name === word) ? [word as string, "--help"] : ["--help"];
 }
 
 function build(command: CliCommand, named: boolean, host: CliHost): Command {
@@ -109,6 +115,10 @@ function usageMessage(error: CommanderError, parser: Command, argv: readonly str
   const [first] = error.message.replace(/^error: /, "").split("\n");
   if (error.code === "commander.excessArguments") {
     return withHint(`Too many arguments: found ${parser.args.map(quote).join(", ")}`, help);
+  }
+  if (error.code === "commander.optionMissingArgument") {
+    const [, flag, value] = /'(?:-\w, )?(\S+) (<.*>)'/.exec(first) ?? [];
+    return withHint(`Option "${flag}" needs a value, ${value}`, help);
   }
   if (error.code !== "commander.unknownOption") {
     return withHint(first.replace(/^./, (letter) => letter.toUpperCase()).replace(/'/g, '"'), help);

@@ -8,8 +8,9 @@ import { assertTimes } from "./assert-times.ts";
 import { segmentTimes } from "./cues.ts";
 import { toCentiseconds } from "./format-timestamp.ts";
 import { strip } from "./python-space.ts";
+import { READABLE_LINE_COUNT, READABLE_LINE_WIDTH, readableCues } from "./readable-cues.ts";
 import { shapeWords } from "./shape-words.ts";
-import { assertSubtitleOptions, type SubtitleOptions } from "./subtitle-options.ts";
+import { assertSubtitleOptions, isReadable, type SubtitleOptions } from "./subtitle-options.ts";
 
 // Colours are &HAABBGGRR. Karaoke writes words yet to come in the second colour: grey; and turns them into the first:
 // light green. These are whisper-cli's.
@@ -40,23 +41,45 @@ Format: Layer, Start, End, Style, Name, MarginL, MarginR, MarginV, Effect, Text
 export function toAss(transcript: Transcript, options: SubtitleOptions = {}): string {
   assertSubtitleOptions(options, transcript);
   assertTimes(transcript, "ass", options);
-  const { segments, duration } = transcript;
   let out = HEADER;
-  if (segments[0]?.words === undefined) {
-    for (const segment of segments) {
-      const { start, end } = segmentTimes(segment, duration);
-      out += line(start, end, "Default", escape(strip(segment.text)), segment.speaker);
+  for (const event of events(transcript, { ...options, highlightWords: undefined })) out += line(event);
+  return out;
+}
+
+interface Event {
+  readonly start: number;
+  readonly end: number;
+  /** With the format's own marks. */
+  readonly text: string;
+  readonly style: "Default" | "Karaoke";
+  readonly speaker?: string | undefined;
+}
+
+function* events({ segments, duration }: Transcript, options: SubtitleOptions): Generator<Event> {
+  const hasWords = segments[0]?.words !== undefined;
+  const timed = (words: readonly Word[]): Word[] => words.map((word) => ({ ...word, ...segmentTimes(word, duration) }));
+  if (isReadable(options)) {
+    const { maxLineWidth = READABLE_LINE_WIDTH, maxLineCount = READABLE_LINE_COUNT } = options;
+    for (const { start, end, words, speaker } of readableCues(segments, duration, { maxLineWidth, maxLineCount })) {
+      // Times that were estimated light up nothing.
+      const text = hasWords ? karaoke(timed(words)) : escape(words.map(({ word }) => word).join(""));
+      yield { start, end, text, speaker, style: hasWords ? "Karaoke" : "Default" };
     }
-    return out;
+    return;
+  }
+  if (!hasWords) {
+    for (const segment of segments) {
+      const { text, speaker } = segment;
+      yield { ...segmentTimes(segment, duration), text: escape(strip(text)), speaker, style: "Default" };
+    }
+    return;
   }
   const spoken = segments.map(({ words = [], speaker }) => ({ words: words.map((word) => ({ ...word, speaker })) }));
   for (const words of shapeWords(spoken, options)) {
-    const timed = words.map((word) => ({ ...word, ...segmentTimes(word, duration) }));
-    const [{ start, speaker }] = timed;
-    const end = Math.max(...timed.map((word) => word.end));
-    out += line(start, end, "Karaoke", karaoke(timed), speaker);
+    const own = timed(words);
+    const end = Math.max(...own.map((word) => word.end));
+    yield { start: own[0].start, end, text: karaoke(own), speaker: words[0].speaker, style: "Karaoke" };
   }
-  return out;
 }
 
 /** The words, each with its share of the time since the first one began. */
@@ -73,8 +96,8 @@ function karaoke(words: readonly Word[]): string {
   return out;
 }
 
-function line(start: number, end: number, style: string, text: string, speaker: string | undefined): string {
-  const name = (speaker ?? "").replace(/[,\r\n]/g, " ");
+function line({ start, end, style, text, speaker = "" }: Event): string {
+  const name = speaker.replace(/[,\r\n]/g, " ");
   return `Dialogue: 0,${clock(start)},${clock(end)},${style},${name},0,0,0,,${text}\n`;
 }
 

@@ -7,7 +7,7 @@ export { toJsonFull, type ModelSizes, type RunDetails } from "./json-full.ts";
 export { toJson } from "./json.ts";
 export { toLrc } from "./lrc.ts";
 export { toSrt } from "./srt.ts";
-export { isReadable, type SubtitleOptions } from "./subtitle-options.ts";
+export { type SubtitleOptions } from "./subtitle-options.ts";
 export { toTsv } from "./tsv.ts";
 export { toTxt } from "./txt.ts";
 export { toVtt } from "./vtt.ts";
@@ -16,6 +16,7 @@ export {
   OUTPUT_FORMATS,
   type OutputFormat,
   STANDARD_FORMATS,
+  wantsWordTimes,
   type WriteOptions,
   writeTranscript,
 } from "./write-transcript.ts";

@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import type { Segment, Transcript, Word } from "../transcription/index.ts";
+import { toAss } from "./ass.ts";
 import { readableCues } from "./readable-cues.ts";
 import { toSrt } from "./srt.ts";
 import { toVtt } from "./vtt.ts";
@@ -85,6 +86,22 @@ describe("readableCues()", () => {
     const first = spoken(" It begins in one segment");
     const second = spoken(" and ends in the next.", first.at(-1)?.end);
     expect(readableCues([of(first), of(second)], 60, SIZES)).toHaveLength(1);
+  });
+
+  it("keeps speakers apart, and says whose a cue is", () => {
+    const [question, answer] = [spoken(" Are you there"), spoken(" I am", 1)];
+    const cues = readableCues(
+      [
+        { ...of(question), speaker: "A" },
+        { ...of(answer), speaker: "B" },
+      ],
+      60,
+      SIZES,
+    );
+    expect(cues.map(({ speaker, words }) => [speaker, words.length])).toEqual([
+      ["A", 3],
+      ["B", 2],
+    ]);
   });
 
   it("has a word longer than a line alone in it", () => {
@@ -178,6 +195,7 @@ describe("subtitles that are readable", () => {
       "1\n00:00:00,000 --> 00:00:04,200\nAnd so my fellow Americans,\nask not what your country can do for you.\n\n",
     );
     expect(toVtt(transcript, { readable: true })).toContain("Americans,\nask not");
+    expect(toAss(transcript, { readable: true }).replace(/\{.*?\}/g, "")).toContain("Americans,\\Nask not");
     expect(
       toSrt(transcript, { readable: true, maxLineWidth: 20, maxLineCount: 1 }).match(/-->/g)?.length,
     ).toBeGreaterThan(3);

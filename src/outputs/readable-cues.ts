@@ -49,6 +49,8 @@ export interface WordCue {
   readonly start: number;
   readonly end: number;
   readonly words: readonly Word[];
+  /** Of all its words, where speakers are known. */
+  readonly speaker?: string | undefined;
 }
 
 interface Item {
@@ -58,13 +60,14 @@ interface Item {
   readonly length: number;
   readonly spaced: boolean;
   readonly endsSegment: boolean;
+  readonly speaker: string | undefined;
 }
 
 /**
  * Divides a transcript into cues.
  *
- * Every word is in one cue, in order. A cue has at most `maxLineCount` lines of `maxLineWidth` characters, unless a single word is
- * longer, and lasts 1 to 7 s; less only where the next cue begins, or the audio ends. Segments without word times are divided as if
+ * Every word is in one cue, in order. A cue has one speaker, at most `maxLineCount` lines of `maxLineWidth` characters, unless a single
+ * word is longer, and lasts 1 to 7 s; less only where the next cue begins, or the audio ends. Segments without word times are divided as if
  * every character took the same time.
  *
  * @param duration of the audio, in seconds
@@ -74,12 +77,13 @@ export function readableCues(segments: readonly Segment[], duration: number, opt
   const groups = divide(items, options);
   return groups.map(([from, to], i) => {
     const group = items.slice(from, to);
+    const { speaker } = group[0];
     const { start } = group[0].word;
     const spoken = Math.max(start, group[group.length - 1].word.end);
     const next = i + 1 < groups.length ? items[groups[i + 1][0]].word.start : Math.max(duration, spoken);
     const readable = Math.max(spoken, Math.min(start + LEAST_SECONDS, Math.max(next, start)));
     const end = Math.min(readable, start + MOST_SECONDS, Math.max(start, next));
-    return { start, end, words: inLines(group, options) };
+    return { start, end, words: inLines(group, options), ...(speaker !== undefined && { speaker }) };
   });
 }
 
@@ -102,6 +106,7 @@ function itemsOf(segments: readonly Segment[], duration: number): Item[] {
         length: codePoints(text),
         spaced: /^\s/.test(word.word) || i === 0,
         endsSegment: i === words.length - 1,
+        speaker: segment.speaker,
       });
     }
   }
@@ -151,6 +156,7 @@ function divide(items: readonly Item[], options: ReadableOptions): [from: number
 
 /** Monotonic: if it fails from one word, it fails from all before. */
 function fits(items: readonly Item[], from: number, to: number, options: ReadableOptions): boolean {
+  if (items[from].speaker !== items[from + 1].speaker) return false;
   if (pauseAfter(items, from) >= LONG_PAUSE) return false;
   if (items[to - 1].word.end - items[from].word.start > MOST_SECONDS) return false;
   return lineCount(items, from, to, options.maxLineWidth) <= options.maxLineCount;
@@ -175,7 +181,8 @@ function pauseAfter(items: readonly Item[], i: number): number {
 /** What ending a cue after a word costs. */
 function endCost(items: readonly Item[], i: number): number {
   const { text, endsSegment } = items[i];
-  if (i + 1 === items.length || SENTENCE_END.test(text)) return COST.afterSentence;
+  const isLast = i + 1 === items.length || items[i + 1].speaker !== items[i].speaker;
+  if (isLast || SENTENCE_END.test(text)) return COST.afterSentence;
   const costs = [COST.withinClause as number];
   if (endsSegment) costs.push(COST.afterSegment);
   if (CLAUSE_END.test(text)) costs.push(COST.afterClause);

@@ -169,16 +169,35 @@ describe("toAss()", () => {
     expect(events(toAss(HELLO, { maxWordsPerLine: 1 }))).toHaveLength(7);
   });
 
+  it("is divided for reading by default, at words that light up where their times are known", () => {
+    const text = " And so my fellow Americans, ask not what your country can do for you, ask what you can do.";
+    const words = text.match(/ \S+/g)!.map((word, i) => [word, i * 0.5, (i + 1) * 0.5] as const);
+    const [first, second, ...others] = events(toAss(transcript([worded(...words)])));
+    expect(others).toEqual([]);
+    expect(first.replace(/\{\\k\d+\}/g, "")).toMatch(
+      /,Karaoke,.*And so my fellow Americans,\\Nask not what your .*you,$/,
+    );
+    expect(first).toMatch(/0:00:00.00,0:00:0\d.\d\d,Karaoke,,0,0,0,,\{\\k50\}And\{\\k50\} so/);
+    expect(second).toContain("{\\k50}ask{\\k50} what");
+    const [plain] = events(toAss(transcript([segment(0, 9.5, text)])));
+    expect(plain).toMatch(/,Default,.*,,And so my fellow Americans,$/);
+  });
+
   it("has plain lines for a transcript without words, speakers as names, and hours", () => {
     const plain = transcript([segment(3661.5, 3662, " Hi, all", { speaker: "S,1" })], 4000);
-    expect(events(toAss(plain))).toEqual(["Dialogue: 0,1:01:01.50,1:01:02.00,Default,S 1,0,0,0,,Hi, all"]);
+    expect(events(toAss(plain, { readable: false }))).toEqual([
+      "Dialogue: 0,1:01:01.50,1:01:02.00,Default,S 1,0,0,0,,Hi, all",
+    ]);
+    // As long as it takes to read.
+    expect(events(toAss(plain))).toEqual(["Dialogue: 0,1:01:01.50,1:01:02.50,Default,S 1,0,0,0,,Hi, all"]);
     const spoken = transcript([{ ...worded([" a", 0, 1]), speaker: "B" }]);
     expect(events(toAss(spoken))[0]).toContain(",Karaoke,B,");
   });
 
   it("lets no text become a command", () => {
     const nasty = transcript([segment(0, 1, " a{\\b1}b\\Nc\nd")]);
-    expect(events(toAss(nasty))[0]).toContain(",,a\\{\\\u2060b1\\}b\\\u2060Nc\\Nd");
+    expect(events(toAss(nasty, { readable: false }))[0]).toContain(",,a\\{\\\u2060b1\\}b\\\u2060Nc\\Nd");
+    expect(events(toAss(nasty))[0]).toContain(",,a\\{\\\u2060b1\\}b\\\u2060Nc d");
   });
 
   it("is a header that declares what its lines have", () => {
@@ -201,7 +220,7 @@ describe("toAss()", () => {
           at = start + length / 1000;
           return [" a", start, at] as const;
         });
-        const [line] = events(toAss(transcript([worded(...words)])));
+        const [line] = events(toAss(transcript([worded(...words)]), { readable: false }));
         const [, start, end] = line.split(",").map((clock) => Number(clock.split(":").at(-1)));
         const sum = [...line.matchAll(/\{\\k(\d+)\}/g)].reduce((total, [, length]) => total + Number(length), 0);
         expect(sum).toBe(Math.round(100 * (end - start)));

@@ -9,7 +9,7 @@ import { toJsonFull, type RunDetails } from "./json-full.ts";
 import { toJson } from "./json.ts";
 import { toLrc } from "./lrc.ts";
 import { toSrt } from "./srt.ts";
-import { SUBTITLE_OPTIONS, type SubtitleOptions } from "./subtitle-options.ts";
+import { isReadable, SUBTITLE_OPTIONS, type SubtitleOptions } from "./subtitle-options.ts";
 import { toTsv } from "./tsv.ts";
 import { toTxt } from "./txt.ts";
 import { toVtt } from "./vtt.ts";
@@ -22,6 +22,14 @@ export const OUTPUT_FORMATS = [...STANDARD_FORMATS, "lrc", "csv", "json-full", "
 
 /** Name of a format. */
 export type OutputFormat = (typeof OUTPUT_FORMATS)[number];
+
+/** The formats that are made of cues, which are divided between words; a line of the others is a segment. */
+const SUBTITLE_FORMATS: readonly string[] = ["srt", "vtt", "ass"] satisfies OutputFormat[];
+
+/** Whether a format wants a transcript with word times: without them readable cues, and words that light up, go by estimates. */
+export function wantsWordTimes(format: string, options: SubtitleOptions = {}): boolean {
+  return SUBTITLE_FORMATS.includes(format) && isReadable(options);
+}
 
 /** Options of `writeTranscript`; each format takes those that concern it. */
 export interface WriteOptions extends SubtitleOptions {

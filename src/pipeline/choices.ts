@@ -47,6 +47,15 @@ export type DTypeOption = (typeof DTYPES)[number];
 export const ALGORITHMS = ["vad", "chunked", "sequential"] as const;
 export type Algorithm = (typeof ALGORITHMS)[number];
 
+/**
+ * Whether subtitles of an algorithm's transcripts are divided for reading unless the caller says otherwise. Not those of `sequential`, whose
+ * files are openai/whisper's: a subtitle per segment. Dividing them takes word times, with which openai/whisper's windows begin elsewhere and
+ * its text is another.
+ */
+export function dividesSubtitles(algorithm: Algorithm): boolean {
+  return algorithm !== "sequential";
+}
+
 /** The bundled model: it is in the package, so nothing is downloaded. It knows synthetic speech only, and is never a default. */
 export const BUNDLED_MODEL = "nano";
 

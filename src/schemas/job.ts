@@ -10,6 +10,9 @@ export const JOB = z
     status: z.enum(["queued", "running", "done", "failed", "cancelled"]),
     model: z.string(),
     name: z.string().nullable().describe("of the file or URL"),
+    format: z
+      .enum(["txt", "vtt", "srt", "tsv", "json", "lrc", "csv", "json-full", "ass"])
+      .describe("of the result, unless another is asked for"),
     created_at: z.iso.datetime(),
     finished_at: z.iso.datetime().nullable(),
     position: z.int().min(0).nullable().describe("in the queue, from 0"),

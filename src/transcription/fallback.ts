@@ -8,6 +8,11 @@
 import type { DecodingResult } from "../decoding/index.ts";
 import type { FallbackReason, FailedAttempt } from "./transcript.ts";
 
+/** Above this compression ratio text repeats itself: openai/whisper's default. */
+export const REPETITIVE_COMPRESSION_RATIO = 2.4;
+/** Below this entropy of its last tokens, in nats, text repeats itself: whisper.cpp's default. */
+export const REPETITIVE_ENTROPY = 2.4;
+
 /** What a window must reach; null for a rule that is turned off. */
 export interface Thresholds {
   /** Higher: the text repeats itself. */

@@ -20,7 +20,7 @@ import {
   type TranscriptionContext,
 } from "./chunked-options.ts";
 import { parseClipTimes } from "./clips.ts";
-import type { Thresholds } from "./fallback.ts";
+import { REPETITIVE_COMPRESSION_RATIO, type Thresholds } from "./fallback.ts";
 import type { WordOptions } from "./piece-words.ts";
 import type { Segment } from "./transcript.ts";
 
@@ -185,7 +185,7 @@ export function resolveThresholds(
   >,
 ): Thresholds {
   return {
-    compressionRatio: orDefault(options.compressionRatioThreshold, 2.4),
+    compressionRatio: orDefault(options.compressionRatioThreshold, REPETITIVE_COMPRESSION_RATIO),
     entropy: orDefault(options.entropyThreshold, null),
     logprob: orDefault(options.logprobThreshold, -1),
     noSpeech: orDefault(options.noSpeechThreshold, 0.6),

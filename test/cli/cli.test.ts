@@ -1,5 +1,5 @@
 import { execFileSync } from "node:child_process";
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -83,6 +83,57 @@ describe("sotto FILE", () => {
     expect(host.err).toContain("warning: ");
     expect(host.err).toContain("a.wav: 3 s were skipped\n");
     expect(host.err).toContain("German (detected, 99%)");
+  });
+
+  it.each<[found: number, listed: string | null]>([
+    [0, null],
+    [1, "0:10–0:12"],
+    [5, "0:10–0:12, 0:20–0:22, 0:30–0:32, 0:40–0:42, 0:50–0:52"],
+    [8, "0:10–0:12, 0:20–0:22, 0:30–0:32, 0:40–0:42, 0:50–0:52 and 3 more"],
+  ])("lists where speech has no text: %i stretches", async (found, listed) => {
+    const untranscribed = Array.from({ length: found }, (_, i) => ({
+      start: 10 * (i + 1) + 0.9,
+      end: 10 * (i + 1) + 1.8,
+    }));
+    const coverage = { speechSeconds: 90, transcribedSeconds: 90 - 0.9 * found, untranscribed };
+    const host = new FakeHost(() => Promise.resolve({ ...transcript("x"), coverage }));
+    await host.run(file("a.wav"), "-o", file("out"), "-f", "txt");
+    expect(host.err).toContain(found === 0 ? "speech 1:30, all with text" : "speech 1:30, with text 1:");
+    const [, stretches] = /; speech without text: (.*) -> /.exec(host.err) ?? [];
+    expect(stretches ?? null).toBe(listed);
+  });
+
+  it("lists stretches that touch as one", async () => {
+    const untranscribed = [
+      { start: 0.3, end: 4.9 },
+      { start: 5.2, end: 9.8 },
+      { start: 12.1, end: 12.9 },
+    ];
+    const coverage = { speechSeconds: 30, transcribedSeconds: 20, untranscribed };
+    const host = new FakeHost(() => Promise.resolve({ ...transcript("x"), coverage }));
+    await host.run(file("a.wav"));
+    expect(host.err).toContain("; speech without text: 0:00–0:10, 0:12–0:13\n");
+  });
+
+  it.each<[flags: string, said: string]>([
+    ["", "0:02 of audio, no speech, "],
+    ["--language de", "0:02 of audio, German, no speech, "],
+  ])("names no language that nobody spoke or gave: %s", async (flags, said) => {
+    const coverage = { speechSeconds: 0, transcribedSeconds: 0, untranscribed: [] };
+    const silence = { ...transcript(), duration: 2, language: flags === "" ? "en" : "de", coverage };
+    const host = new FakeHost(() => Promise.resolve(silence));
+    await host.run(file("a.wav"), ...flags.split(" ").filter(Boolean));
+    expect(host.err).toContain(said);
+  });
+
+  it.each([
+    ["help", "Usage: sotto [options] [file...]"],
+    ["help serve", "Usage: sotto serve [options]"],
+    ["help me", "Usage: sotto [options] [file...]"],
+  ])("sotto %s shows help", async (words, usage) => {
+    const host = new FakeHost();
+    expect(await host.run(...words.split(" "))).toBe(0);
+    expect(host.out).toContain(usage);
   });
 
   it("hands the flags to the pipeline, in either spelling", async () => {
@@ -195,12 +246,27 @@ describe("output files", () => {
   });
 
   it("that cannot be written fail the recording, and leave no half file", async () => {
-    const host = new FakeHost();
-    expect(await host.run(file("a.wav"), "--output", file("none/a.txt"))).toBe(1);
+    mkdirSync(file("gone"));
+    const host = new FakeHost(() => {
+      rmSync(file("gone"), { recursive: true });
+      return Promise.resolve(transcript("x"));
+    });
+    expect(await host.run(file("a.wav"), "--output", file("gone/a.txt"))).toBe(1);
     expect(host.err).toContain(
-      `sotto: ${file("a.wav")}: Cannot write "${file("none/a.txt")}": no such file or directory\n`,
+      `sotto: ${file("a.wav")}: Cannot write "${file("gone/a.txt")}": no such file or directory\n`,
     );
-    expect(existsSync(file("none"))).toBe(false);
+    expect(existsSync(file("gone"))).toBe(false);
+  });
+
+  it.each([
+    ["none/a.txt", 'there is no folder "@none"'],
+    ["a.wav/a.txt", '"@a.wav" is not a folder'],
+    [".", "it is a folder"],
+  ])("that cannot be written are told before the work: %s", async (name, reason) => {
+    const host = new FakeHost();
+    expect(await host.run(file("b.wav"), "--output", file(name), "-f", "txt")).toBe(2);
+    expect(host.err).toContain(`Cannot write "${file(name)}": ${reason.replace("@", `${folder}/`)}`);
+    expect(host.made).toEqual([]);
   });
 });
 
@@ -285,7 +351,7 @@ describe("wrong usage is told before a model is loaded, with exit code 2", () =>
     ["--device tpu", 'Unknown device "tpu", expected one of auto, cpu, cuda, reference'],
     ["--dtype float8", 'Unknown dtype "float8", expected one of auto, float32, float16, bfloat16, int8'],
     ["--algorithm magic", 'Unknown algorithm "magic", expected one of auto, vad, chunked, sequential'],
-    ["--verbose=maybe", 'Unknown value "maybe" of --verbose, expected one of True, False'],
+    ["--verbose=maybe", 'Cannot use "maybe" as --verbose, expected True or False'],
     ["--batch_size 0", 'Cannot use "0" as --batch_size, expected a whole number from 1 to 1024'],
     ["--threads two", 'Cannot use "two" as --threads'],
     ["--chunk_length 31", 'Cannot use "31" as --chunk_length, expected at most 30 seconds'],
@@ -301,7 +367,17 @@ describe("wrong usage is told before a model is loaded, with exit code 2", () =>
     ["--output talk.doc", 'Unknown output format "doc", expected one of txt'],
     ["-f srt --return_timestamps False", "Cannot write srt with --return_timestamps False"],
     ["-f srt --without_timestamps True", "Cannot write srt with --without_timestamps True"],
-    ["--model", 'Option "--model <name>" argument missing'],
+    ["--model", 'Option "--model" needs a value, <name>\nHint: see sotto --help\n'],
+    ["--word_timestamps Ture", 'Cannot use "Ture" as --word_timestamps, expected True or False\n'],
+    ["--readable True --max_words_per_line 3 -f srt", "Cannot use --readable True with --max_words_per_line\nHint: "],
+    [
+      "--algorithm chunked --beam_size 3",
+      "Cannot use --beam_size with --algorithm chunked\nHint: --beam_size needs --algorithm vad or sequential\n",
+    ],
+    [
+      "--chunk_length 20 --beam_size 3",
+      "Hint: --beam_size needs --algorithm vad or sequential, --chunk_length needs --algorithm chunked\n",
+    ],
   ])("%s", async (flags, message) => {
     const host = new FakeHost();
     expect(await host.run(file("a.wav"), ...flags.split(" "))).toBe(2);
@@ -424,6 +500,7 @@ describe("being stopped", () => {
       host.interrupt();
       return Promise.resolve(transcript("just in time"));
     });
+    host.graceMs = 60_000; // a busy disk takes longer than 20 ms to write
     expect(await host.run(file("a.wav"), "-o", file("out"), "-f", "txt")).toBe(130);
     expect(outputs()).toEqual(["a.txt"]);
     expect(host.err).toContain("interrupted; 1 of 1 recording was finished");

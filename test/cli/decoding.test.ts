@@ -192,7 +192,7 @@ describe("conflicts are told before a model is loaded, with exit code 2", () => 
     ["--no_speech_threshold 1.5", 'Cannot use "1.5" as --no_speech_threshold, expected a number from 0 to 1, or None'],
     ["--hallucination_silence_threshold 1e9 --word_timestamps", "expected a number from 0 to 604800, or None"],
     ["--clip_timestamps 1e300", "expected a number from 0 to 604800"],
-    ["--suppress_tokens 99999999999999999999", "expected ids of tokens or -1, with commas"],
+    ["--suppress_tokens 99999999999999999999", "expected token ids or -1, comma-separated"],
     ["--threads 5000", 'Cannot use "5000" as --threads, expected a whole number from 0 to 1024, or None'],
     ["--threads 1e3", 'Cannot use "1e3" as --threads, expected a whole number from 0 to 1024, or None'],
     ["--batch_size 9007199254740991", "expected a whole number from 1 to 1024"],
@@ -201,11 +201,11 @@ describe("conflicts are told before a model is loaded, with exit code 2", () => 
     ["--temperature_increment_on_fallback 0", "it makes more than 100 tries"],
     ["--temperature_increment_on_fallback 1e-9", "it makes more than 100 tries"],
     ["--max_initial_timestamp 31", "expected a number from 0 to 30, or None"],
-    ["--suppress_tokens -2", 'Cannot use "-2" as --suppress_tokens, expected ids of tokens or -1, with commas'],
+    ["--suppress_tokens -2", 'Cannot use "-2" as --suppress_tokens, expected token ids or -1, comma-separated'],
     ["--suppress_tokens 1,,2", 'Cannot use "1,,2" as --suppress_tokens'],
     ["--clip_timestamps 3,2", 'Cannot use "3,2" as --clip_timestamps: a clip ends before it starts'],
     ["--clip_timestamps 0,x", 'Cannot use "x" as --clip_timestamps, expected a number from 0 to 604800'],
-    ["--word_timestamps=yes", 'Unknown value "yes" of --word_timestamps, expected one of True, False'],
+    ["--word_timestamps=yes", 'Cannot use "yes" as --word_timestamps, expected True or False'],
     ["--max_line_width 0 --word_timestamps", 'Cannot use "0" as --max_line_width, expected a whole number from 1 on'],
     ["--allowed_phrases @none.txt", 'none.txt": no such file or directory'],
     ["--allowed_phrases @empty.txt", 'empty.txt": it holds no phrases'],
@@ -270,4 +270,46 @@ it("the flags of subtitles shape them", async () => {
   expect(written).toBe(writeTranscript(result, "srt", { highlightWords: true, maxLineWidth: 8, maxLineCount: 1 }));
   expect(written).toContain("<u>one</u> two\n");
   expect(written).not.toContain("two three");
+});
+
+describe("subtitles that are divided for reading", () => {
+  const long = " This is a first sentence that fills a line. And this is a second one, which is as long as that.";
+  const result: Transcript = {
+    ...{ text: long, language: "en", languageProbability: null, duration: 12, warnings: [] },
+    segments: [segment(0, 0, 12, long)],
+  };
+  const written = async (flags: string): Promise<{ asked: Partial<Settings>; srt: string }> => {
+    const host = new FakeHost(() => Promise.resolve(result));
+    expect([await host.run(file("a.wav"), "-o", folder, ...words(flags)), host.err]).toEqual([0, host.err]);
+    return { asked: asked(host), srt: flags.includes("srt") ? readFileSync(file("a.srt"), "utf8") : "" };
+  };
+
+  it.each<[flags: string, wordTimestamps: boolean | undefined]>([
+    ["-f srt", true],
+    ["-f txt,vtt", true],
+    ["-f ass", true],
+    ["-f srt --algorithm chunked", true],
+    ["-f srt --word_timestamps False", false],
+    ["-f srt --readable False", undefined],
+    ["-f srt --task translate", undefined],
+    ["-f txt,json,tsv,csv,lrc", undefined],
+    ["-f srt --algorithm sequential", undefined],
+    ["-f srt --algorithm sequential --readable True", true],
+    ["-f srt --clip_timestamps 1,5", undefined],
+  ])("take word times: %s asks for %s", async (flags, wordTimestamps) => {
+    expect((await written(flags)).asked.wordTimestamps).toBe(wordTimestamps);
+  });
+
+  it.each<[flags: string, readable: boolean]>([
+    ["-f srt", true],
+    ["-f srt --algorithm chunked", true],
+    ["-f srt --readable False", false],
+    ["-f srt --algorithm sequential", false],
+    ["-f srt --algorithm sequential --word_timestamps True", false],
+    ["-f srt --algorithm sequential --readable True", true],
+  ])("are not those of openai/whisper's algorithm: %s", async (flags, readable) => {
+    const { srt } = await written(flags);
+    expect(srt).toBe(writeTranscript(result, "srt", { readable }));
+    expect(srt.match(/-->/g)).toHaveLength(readable ? 2 : 1);
+  });
 });

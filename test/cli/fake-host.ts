@@ -85,7 +85,7 @@ export class FakeHost implements CliHost {
 
   /** Signals that ended the process at once. */
   readonly died: string[] = [];
-  readonly graceMs = 20;
+  graceMs = 20;
 
   die(signal: "SIGINT" | "SIGTERM"): void {
     this.died.push(signal);

@@ -93,6 +93,25 @@ describe("LiveDisplay", () => {
     expect(output.text.match(/w\d+/g)).toHaveLength(32);
   });
 
+  it.each([true, false])(
+    "prints nothing of an utterance in which nothing was understood, on a terminal: %s",
+    (isTTY) => {
+      const events = [
+        final("Before."),
+        partial(" Thank"),
+        final(""),
+        final(""),
+        commit(" you"),
+        final(""),
+        final("After."),
+      ];
+      expect(show(new Output(isTTY, 80), ...events).rows.filter((row) => row !== "")).toEqual(["Before.", "After."]);
+      const srt = new Output(false);
+      new LiveDisplay("srt", srt, eventObject).show(final(""));
+      expect(srt.text).toBe("");
+    },
+  );
+
   it("prints what was committed of an utterance that was broken off", () => {
     expect(show(new Output(false), commit(" Half of")).text).toBe("Half of\n");
   });

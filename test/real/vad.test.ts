@@ -81,6 +81,15 @@ describe("transcribe() by default", () => {
     expect(segments.length).toBeGreaterThan(4);
   });
 
+  it("keeps the text where a threshold is so strict that no attempt passes it", async (context) => {
+    const recording = realRecording("mfa-cold-corpus3.flac", context);
+    const { text } = await transcribe(context, recording);
+    const strict = await transcribe(context, recording, { entropyThreshold: 3.5 });
+    expect(strict.text).toBe(text);
+    expect(strict.coverage?.untranscribed).toEqual([]);
+    expect(strict.segments[0].fallback?.length).toBeGreaterThan(1);
+  });
+
   it("writes Chinese in one script", async (context) => {
     const { text } = await transcribe(context, realRecording("azure-zh-b.flac", context));
     expect(text).toMatch(/测试.*识别/s);

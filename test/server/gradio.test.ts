@@ -6,6 +6,8 @@ import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { Client, handle_file } from "@gradio/client";
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from "vitest";
+import { WhisperPipeline } from "../../src/index.ts";
+import { gradioText } from "../../src/server/gradio/format-text.ts";
 import { referenceText, samplePath } from "../helpers/samples.ts";
 import { fakeYtDlp } from "./fake-yt-dlp.ts";
 import { startServer, type TestServer } from "./gradio-harness.ts";
@@ -72,6 +74,24 @@ describe("@gradio/client", () => {
     expect(lines.length).toBeGreaterThan(0);
     for (const line of lines) expect(line).toMatch(/^\[\d\d:\d\d\.\d{3} -> \d\d:\d\d\.\d{3}\] {2}\S/);
     expect(lines.map((line: string) => line.slice(line.indexOf("]") + 2)).join("")).toBe(TEXT);
+  });
+
+  it("is given what the vad algorithm makes of a recording, and its warnings as those of a page", async () => {
+    const path = samplePath("en-medium.flac");
+    const pipeline = await WhisperPipeline.fromPretrained("nano");
+    const [vad, chunked] = [await pipeline.transcribe(path), await pipeline.transcribe(path, { algorithm: "chunked" })];
+    await pipeline.dispose();
+    expect(gradioText(vad, true)).not.toBe(gradioText(chunked, true));
+    const all = await Client.connect(server.url, { events: ["data", "log"] });
+    const seen: unknown[] = [];
+    for await (const event of all.submit("/predict_1", [handle_file(path), "transcribe", true])) {
+      if (event.type === "log") seen.push([event.level, event.log]);
+      else if (event.type === "data") seen.push(event.data);
+    }
+    all.close();
+    expect(vad.warnings.length).toBeGreaterThan(0);
+    const warnings = vad.warnings.map((warning) => ["warning", warning]);
+    expect(seen).toEqual([...warnings, [gradioText(vad, true), expect.any(Number)]]);
   });
 
   it("calls with a path of its own machine, which it uploads", async () => {

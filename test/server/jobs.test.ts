@@ -80,10 +80,12 @@ async function eventsOf(url: string, id: string, lastId?: string, most = Infinit
 describe("the jobs API", () => {
   let server: TestServer;
   let expected: Transcript;
+  let worded: Transcript;
   beforeAll(async () => {
     server = await startTestServer({ maxRunning: 2, allowPrivateAddresses: true });
     const pipeline = await WhisperPipeline.fromPretrained(MODEL);
     expected = await pipeline.transcribe(sample("en-medium.flac"), { returnTimestamps: true });
+    worded = await pipeline.transcribe(sample("en-medium.flac"), { wordTimestamps: true });
     await pipeline.dispose();
   });
   afterAll(() => server.close());
@@ -124,6 +126,46 @@ describe("the jobs API", () => {
     expect(await full.json()).toMatchObject({ params: { model: "nano", language: "en" } });
     expect((await fetch(`${server.url}/jobs/${body.id}/result?format=docx`)).status).toBe(400);
     await until(() => server.leftFiles().length === 0);
+  });
+
+  it("divides subtitles at the times of words, where the job says that it is for subtitles", async () => {
+    const talk = formOf({ bytes: bytes("en-medium.flac"), name: "talk.flac" }, { format: "srt" });
+    const { status, body } = await post(server.url, talk);
+    expect([status, body["format"]]).toEqual([202, "srt"]);
+    await ended(server.url, body.id);
+    const result = async (query: string): Promise<string> =>
+      (await fetch(`${server.url}/jobs/${body.id}/result${query}`)).text();
+    const srt = await result("");
+    expect(srt).toBe(writeTranscript(worded, "srt"));
+    expect(await result("?format=vtt")).toBe(writeTranscript(worded, "vtt"));
+    expect(await result("?format=json")).toBe(writeTranscript(worded, "json"));
+    // Else they would be where the length of the words puts them.
+    expect(srt).not.toBe(writeTranscript(expected, "srt"));
+  });
+
+  it.each<[fields: Record<string, string>, hasWords: boolean]>([
+    [{ format: "ass" }, true],
+    [{ format: "srt", algorithm: "chunked" }, true],
+    [{ format: "srt", word_timestamps: "false" }, false],
+    [{ format: "srt", task: "translate" }, false],
+    [{ format: "srt", algorithm: "sequential" }, false],
+    [{ format: "tsv" }, false],
+    [{ format: "json", word_timestamps: "true" }, true],
+  ])("times words of a job for %j: %s", async (fields, hasWords) => {
+    const { body } = await post(server.url, formOf({ bytes: bytes("en-short.wav"), name: "a.wav" }, fields));
+    await ended(server.url, body.id);
+    const answer = await fetch(`${server.url}/jobs/${body.id}/result?format=json`);
+    const { segments } = (await answer.json()) as { segments: { words?: object[] }[] };
+    expect(segments.map(({ words }) => words !== undefined)).toEqual(segments.map(() => hasWords));
+  });
+
+  it("gives openai/whisper's subtitles of its algorithm: one per segment", async () => {
+    const fields = { format: "srt", algorithm: "sequential" };
+    const { body } = await post(server.url, formOf({ bytes: bytes("en-medium.flac"), name: "a.flac" }, fields));
+    await ended(server.url, body.id);
+    const read = async (query = ""): Promise<Response> => fetch(`${server.url}/jobs/${body.id}/result${query}`);
+    const { segments } = (await (await read("?format=json")).json()) as { segments: object[] };
+    expect((await (await read()).text()).match(/-->/g)).toHaveLength(segments.length);
   });
 
   it("resumes events after the last one that the client had", async () => {

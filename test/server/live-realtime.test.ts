@@ -134,6 +134,18 @@ describe("/v1/realtime", () => {
     client.socket.close();
   });
 
+  it("completes a turn in which nothing is understood with an empty transcript", async () => {
+    const client = await connect("model=whisper-1");
+    client.send(session({ turn_detection: null, transcription: { language: "en" } }));
+    await client.until("session.updated");
+    append(client, pcm16(new Float32Array(24_000)));
+    client.send({ type: "input_audio_buffer.commit" });
+    const events = await client.until(`${TRANSCRIPTION}.completed`);
+    expect(types(events)).not.toContain(`${TRANSCRIPTION}.delta`);
+    expect(events.at(-1)).toMatchObject({ transcript: "", usage: { type: "duration", seconds: 1 } });
+    client.socket.close();
+  });
+
   it("gives text while somebody speaks where a delay is asked for", async () => {
     const client = await connect();
     client.send(session({ turn_detection: null, transcription: { language: "en", delay: "low" } }));

@@ -77,6 +77,17 @@ describe("/live", () => {
     expect((await client.rest()).filter(({ type }) => type === "final")).toEqual([]);
   });
 
+  it("ends an utterance in which nothing is understood, too, with an empty text", async () => {
+    const client = await connect();
+    client.send({ endpointing: null });
+    client.sendBytes(pcm16(new Float32Array(16_000)));
+    client.send({ type: "end_utterance" });
+    client.send({ type: "end" });
+    const events = (await client.rest()).slice(1);
+    expect(events.map(({ type }) => type)).toEqual(["speech_start", "speech_end", "final", "end"]);
+    expect(events[2]).toMatchObject({ utterance: 0, text: "", words: [], language: null });
+  });
+
   it("finds speech as it is told, and none in noise", async () => {
     const noise = pcm16(await loadAudio(samplePath("noise.flac")));
     const said = async (audio: Buffer, start: object): Promise<unknown[]> => {

@@ -81,6 +81,17 @@ describe("OpenAI's audio API, with the openai client", () => {
     expect(await ask("vtt")).toBe(toVtt(english));
   });
 
+  it("gives openai/whisper's subtitles of its algorithm: one per segment, without word times", async () => {
+    const ask = async (response_format: string): Promise<string> => {
+      const fields = { response_format, algorithm: "sequential" };
+      const body = formOf({ bytes: readFileSync(sample("en-medium.flac")), name: "a.flac" }, fields);
+      return (await fetch(`${server.url}/v1/audio/transcriptions`, { method: "POST", body })).text();
+    };
+    const { segments } = JSON.parse(await ask("verbose_json")) as { segments: { text: string }[] };
+    const cues = [...(await ask("srt")).matchAll(/ --> .*\n(.*)\n\n/g)].map(([, text]) => text);
+    expect(cues).toEqual(segments.map(({ text }) => text.trim()));
+  });
+
   it("answers verbose_json with the segments and words asked for", async () => {
     const ask = (timestamp_granularities?: ("word" | "segment")[]) =>
       client.audio.transcriptions.create({

@@ -1,17 +1,19 @@
 import { readFileSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { WhisperPipeline, type Transcript } from "../../src/index.ts";
-import { toSrt } from "../../src/outputs/index.ts";
+import { coverageObject, toSrt } from "../../src/outputs/index.ts";
 import { ownWarnings } from "../helpers/own-warnings.ts";
 import { formOf, MODEL, sample, startTestServer, type TestServer } from "./start.ts";
 
 describe("whisper.cpp's server", () => {
   let server: TestServer;
   let expected: Transcript;
+  let long: Transcript;
   beforeAll(async () => {
     server = await startTestServer();
     const pipeline = await WhisperPipeline.fromPretrained(MODEL);
-    expected = await pipeline.transcribe(sample("en-short.wav"), { wordTimestamps: true });
+    expected = await pipeline.transcribe(sample("en-short.wav"));
+    long = await pipeline.transcribe(sample("en-30s.flac"));
     await pipeline.dispose();
   });
   afterAll(() => server.close());
@@ -30,7 +32,7 @@ describe("whisper.cpp's server", () => {
     expect(await (await ask({ response_format: "text" })).text()).toBe(lines());
     const srt = await ask({ response_format: "srt" });
     expect(srt.headers.get("content-type")).toContain("application/x-subrip");
-    expect(await srt.text()).toBe(toSrt(expected));
+    expect(await srt.text()).toBe(toSrt(expected, { readable: false }));
     expect(await (await ask({ response_format: "vtt" })).text()).toMatch(/^WEBVTT\n/);
     const verbose = (await (await ask({ response_format: "verbose_json", token_timestamps: "yes" })).json()) as {
       segments: { text: string; words: { word: string }[] }[];
@@ -47,7 +49,28 @@ describe("whisper.cpp's server", () => {
 
   it("writes times into cues though no_timestamps is given", async () => {
     const fields = { response_format: "srt", no_timestamps: "true" };
-    expect(await (await ask(fields)).text()).toBe(toSrt(expected));
+    expect(await (await ask(fields)).text()).toBe(toSrt(expected, { readable: false }));
+  });
+
+  it("writes a cue for each segment, and of words only what max_len asks for", async () => {
+    const file = { bytes: readFileSync(sample("en-30s.flac")), name: "a.flac" };
+    const read = async (fields: Record<string, string>) => (await ask(fields, file)).text();
+    const cues = (text: string): string[] => text.match(/ --> .*\n.*/g) ?? [];
+    for (const vad of ["true", "false"]) {
+      const { segments } = JSON.parse(await read({ vad, response_format: "verbose_json" })) as { segments: object[] };
+      for (const response_format of ["srt", "vtt"])
+        expect(cues(await read({ vad, response_format }))).toHaveLength(segments.length);
+      expect(cues(await read({ vad, response_format: "srt", max_len: "20" })).length).toBeGreaterThan(segments.length);
+    }
+    expect(await read({ response_format: "srt" })).toBe(toSrt(long, { readable: false }));
+    expect(toSrt(long)).not.toBe(toSrt(long, { readable: false }));
+  });
+
+  it("says in verbose_json how much of the speech has text, where speech was looked for", async () => {
+    const coverageOf = async (fields: Record<string, string>): Promise<unknown> =>
+      ((await (await ask({ ...fields, response_format: "verbose_json" })).json()) as { coverage?: object }).coverage;
+    expect(await coverageOf({})).toEqual(coverageObject(expected.coverage!));
+    expect(await coverageOf({ vad: "false" })).toBeUndefined();
   });
 
   it("takes its fields, and cuts where offset_t and duration say", async () => {

@@ -95,6 +95,12 @@ export async function transcribe(page: Page, path: string): Promise<void> {
   await page.getByRole("region", { name: "Recording" }).getByRole("button", { name: "Start", exact: true }).click();
 }
 
+/** Waits until the recorder's clock shows some seconds, or more: each of them is shown for a second alone. */
+export async function recorded(page: Page, seconds: number): Promise<void> {
+  const timer = page.locator(".timer");
+  await until(async () => Number((await timer.innerText()).split(":")[1])).toBeGreaterThanOrEqual(seconds);
+}
+
 /** Opens the menu of formats, takes one, and gives the name and the text of the file. */
 export async function download(page: Page, extension: string): Promise<{ name: string; text: string }> {
   await page.getByRole("button", { name: "Download" }).click();

@@ -19,6 +19,7 @@ import {
   NO_CHROMIUM,
   openPage,
   playing,
+  recorded,
   shownText,
   SPOKEN,
   transcribe,
@@ -165,7 +166,7 @@ describe("the page and the server", () => {
   it("transcribe what the microphone hears, and play it back", async () => {
     const { page, complaints } = await open();
     await page.getByRole("button", { name: "Record", exact: true }).click();
-    await page.getByText("0:05").waitFor();
+    await recorded(page, 5);
     await page.getByRole("button", { name: "Stop", exact: true }).click();
     await page.getByRole("region", { name: "Recording" }).getByRole("button", { name: "Start", exact: true }).click();
     await page.getByRole("list", { name: "Transcript" }).waitFor();

@@ -1,7 +1,5 @@
 /** `sotto eval`: how many words a model gets wrong on recordings whose text is known. */
 
-import { existsSync } from "node:fs";
-import { dirname } from "node:path";
 import type { Command } from "commander";
 import { OptionError } from "../../errors.ts";
 import type { Transcript } from "../../transcription/index.ts";
@@ -12,7 +10,7 @@ import type { Sample } from "../eval/samples.ts";
 import type { FileScore } from "../eval/score.ts";
 import type { CliHost, CliPipeline } from "../host.ts";
 import { isUrl } from "../inputs.ts";
-import { writeWholeFile } from "../output-files.ts";
+import { assertWritable, writeWholeFile } from "../output-files.ts";
 import { addModelFiles, ProtectedFiles } from "../protected-files.ts";
 import { colours, messageOf, openReport, type Report } from "../report.ts";
 import { Stopping } from "../stopping.ts";
@@ -34,13 +32,11 @@ export const evaluate: CliCommand = {
     const flags = await readEvalFlags(command);
     if (command.args.length === 0) {
       throw new OptionError("file", "Nothing to evaluate, expected folders or manifests", {
-        hint: "sotto eval --help",
+        hint: "see sotto eval --help",
       });
     }
     const { output } = flags;
-    if (output !== undefined && !existsSync(dirname(output))) {
-      throw new OptionError("output", `Cannot write "${output}": there is no folder "${dirname(output)}"`);
-    }
+    if (output !== undefined) await assertWritable("output", output);
     const { findSamples } = await import("../eval/samples.ts");
     const found = await findSamples(command.args, flags.transcribe.transcription.task);
     if (output !== undefined) await assertMayWrite(output, flags, command.args, found.samples);

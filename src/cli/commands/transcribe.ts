@@ -11,7 +11,7 @@ import { SegmentDisplay } from "../display.ts";
 import { expandInputs, isUrl, type InputItem } from "../inputs.ts";
 import { addTranscribeFlags, BOOLEAN_FLAGS, readTranscribeFlags } from "../options.ts";
 import type { TranscribeFlags } from "../options.ts";
-import { outputStems, writeWholeFile } from "../output-files.ts";
+import { assertWritable, outputStems, writeWholeFile } from "../output-files.ts";
 import { addModelFiles, ProtectedFiles } from "../protected-files.ts";
 import { clock, colours, messageOf, openReport, type Report, speed } from "../report.ts";
 import { Stopping } from "../stopping.ts";
@@ -30,13 +30,13 @@ export const transcribe: CliCommand = {
     const flags = await readTranscribeFlags(command);
     if (words.length === 0) {
       throw new OptionError("file", "Nothing to transcribe, expected files, folders, URLs or -", {
-        hint: "sotto --help",
+        hint: "see sotto --help",
       });
     }
     const { items, failures, repeated } = await expandInputs(words, () => host.stdin);
     assertDestinationFits(flags, items);
     const files = await protect(flags, items, host);
-    const stems = chooseOutputs(flags, items, files);
+    const stems = await chooseOutputs(flags, items, files);
     const report = await openReport(host, flags.quiet);
     for (const warning of flags.warnings) report.warning(warning);
     if (repeated.length > 0) {
@@ -78,14 +78,17 @@ const RECORDING = "the recording itself";
 /**
  * The stems of the output files, where there is one of each recording.
  *
- * @throws {OptionError} if a file that was named must not be written over
+ * @throws {OptionError} if a file that was named must not be written over, or cannot be written
  */
-function chooseOutputs(
+async function chooseOutputs(
   { destination }: TranscribeFlags,
   items: readonly InputItem[],
   files: ProtectedFiles,
-): readonly string[] {
-  if (destination.kind === "file") files.assertMayWrite("output", destination.path);
+): Promise<readonly string[]> {
+  if (destination.kind === "file") {
+    files.assertMayWrite("output", destination.path);
+    await assertWritable("output", destination.path);
+  }
   if (destination.kind !== "folder") return [];
   const { path, formats } = destination;
   files.assertMayWriteInto("output_dir", path);
@@ -251,13 +254,18 @@ class Run {
     }
     this.#done++;
     this.#report.finished(index);
-    const figures = [`${clock(transcript.duration)} of audio`, await languageOf(transcript)];
+    const figures = [`${clock(transcript.duration)} of audio`];
+    if (isLanguageKnown(transcript, this.#flags)) figures.push(await languageOf(transcript));
     if (transcript.coverage !== undefined) figures.push(coverageOf(transcript.coverage));
     if (this.#items.length === 1) {
       const { elapsedMs } = this.#report;
       figures.push(`${(elapsedMs / 1000).toFixed(1)} s`, speed(transcript.duration, elapsedMs));
     }
-    this.#report.note(`${name}: ${figures.join(", ")}${written.length > 0 ? ` -> ${written.join(", ")}` : ""}`);
+    const missing = stretchesOf(transcript.coverage?.untranscribed ?? []);
+    this.#report.note(
+      `${name}: ${figures.join(", ")}${missing === "" ? "" : `; speech without text: ${missing}`}` +
+        (written.length > 0 ? ` -> ${written.join(", ")}` : ""),
+    );
   }
 
   #written(transcript: Transcript, format: OutputFormat): string {
@@ -295,6 +303,11 @@ async function makeOutputFolder(path: string): Promise<void> {
   }
 }
 
+/** Not where there is no speech, and nobody said what language it would be in. */
+function isLanguageKnown({ coverage }: Transcript, { transcription }: TranscribeFlags): boolean {
+  return coverage?.speechSeconds !== 0 || transcription.language !== undefined;
+}
+
 async function languageOf({ language, languageProbability }: Transcript): Promise<string> {
   const { languageName } = await import("../../tokenizer/index.ts");
   const name = languageName(language);
@@ -307,4 +320,21 @@ function coverageOf({ speechSeconds, transcribedSeconds, untranscribed }: Covera
   if (speechSeconds === 0) return "no speech";
   const speech = `speech ${clock(speechSeconds)}`;
   return untranscribed.length === 0 ? `${speech}, all with text` : `${speech}, with text ${clock(transcribedSeconds)}`;
+}
+
+/** Stretches that are listed; the JSON formats have all of them. */
+const MOST_STRETCHES = 5;
+
+/** `0:30–0:36, 1:02–1:04 and 3 more`, in whole seconds, in which stretches that touch are one; "" where there is none. */
+function stretchesOf(untranscribed: Coverage["untranscribed"]): string {
+  const stretches: { start: number; end: number }[] = [];
+  for (const { start, end } of untranscribed) {
+    const whole = { start: Math.floor(start), end: Math.ceil(end) };
+    const last = stretches.at(-1);
+    if (last !== undefined && whole.start <= last.end) last.end = Math.max(last.end, whole.end);
+    else stretches.push(whole);
+  }
+  const listed = stretches.slice(0, MOST_STRETCHES).map(({ start, end }) => `${clock(start)}–${clock(end)}`);
+  const others = stretches.length - listed.length;
+  return listed.join(", ") + (others > 0 ? ` and ${others} more` : "");
 }

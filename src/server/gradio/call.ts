@@ -12,6 +12,7 @@ import {
   PREPARING,
   progressMessage,
   TRANSCRIBING,
+  warningMessage,
   type GradioMessage,
   type Outcome,
 } from "./messages.ts";
@@ -102,7 +103,8 @@ export class Call {
     before: readonly unknown[],
   ): void {
     // Times are always asked of the model, and shown where they are wanted (facts 1.16.5).
-    const job = service.submit({ audio, options: { task, returnTimestamps: true }, client });
+    const options = { algorithm: "vad", task, returnTimestamps: true } as const;
+    const job = service.submit({ audio, options, client });
     this.#job = job;
     let announced = false;
     // Not at once: the caller does not know this call yet.
@@ -120,6 +122,8 @@ export class Call {
           this.#send(progressMessage(TRANSCRIBING, event.seconds, event.duration));
         } else if (event.type === "done") {
           if (!announced) this.#send(progressMessage(TRANSCRIBING));
+          // The functions give what Whisper JAX's give, so that there is no other place for them.
+          for (const warning of event.transcript.warnings) this.#send(warningMessage(warning));
           const text = gradioText(event.transcript, returnTimestamps);
           this.#end({ ok: true, data: [...before, text, event.seconds], seconds: event.seconds });
         } else if (event.type === "failed") this.#end({ ok: false, error: publicMessage(event.error) });

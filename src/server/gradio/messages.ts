@@ -4,7 +4,19 @@ export type GradioMessage =
   | { readonly msg: "estimation"; readonly rank: number; readonly queue_size: number; readonly rank_eta: null }
   | { readonly msg: "process_starts"; readonly eta: null }
   | { readonly msg: "progress"; readonly progress_data: readonly ProgressUnit[] }
+  | LogMessage
   | { readonly msg: "process_completed"; readonly output: object; readonly success: boolean };
+
+/** What a person should know: Gradio's pages show it for a while, and clients hand it on. */
+interface LogMessage {
+  readonly msg: "log";
+  readonly log: string;
+  readonly level: "info" | "warning";
+  readonly title: string;
+  /** Seconds that a page shows it; null until it is closed. */
+  readonly duration: number | null;
+  readonly visible: boolean;
+}
 
 interface ProgressUnit {
   readonly index: number | null;
@@ -39,6 +51,11 @@ export function progressMessage(desc: string, seconds = 0, duration: number | nu
       },
     ],
   };
+}
+
+/** A warning, as `gr.Warning` of Gradio sends it. */
+export function warningMessage(log: string): GradioMessage {
+  return { msg: "log", log, level: "warning", title: "Warning", duration: 10, visible: true };
 }
 
 export function completedMessage(outcome: Outcome): GradioMessage {

@@ -1,9 +1,11 @@
 /** What a job of the jobs API may ask for. */
 import { z } from "zod";
+import { OUTPUT_FORMATS } from "../../outputs/index.ts";
 import { ALGORITHMS } from "../../pipeline/choices.ts";
 import { languageCode, TASKS } from "../../tokenizer/index.ts";
 import { booleanField, fileField, formSchema, numberField } from "../forms.ts";
 import type { JobOptions } from "../service.ts";
+import { wantsWords } from "../subtitles.ts";
 import { VAD_FIELDS, vadOptions } from "../vad-fields.ts";
 
 export const JOB_FORM = formSchema(
@@ -17,7 +19,13 @@ export const JOB_FORM = formSchema(
       .enum(ALGORITHMS)
       .optional()
       .describe("vad (default) finds speech first; chunked is Hugging Face's, sequential openai/whisper's"),
-    word_timestamps: booleanField().default(false),
+    format: z
+      .enum(OUTPUT_FORMATS)
+      .default("json")
+      .describe("of the result, unless another is asked for there; srt, vtt and ass turn word_timestamps on"),
+    word_timestamps: booleanField()
+      .optional()
+      .describe("words with times; default: whether `format` is one of subtitles, which are divided between words"),
     language_per_window: booleanField().default(false),
     prompt: z.string().optional(),
     temperature: numberField({ min: 0, max: 1 }).optional().describe("0: rises from 0 as far as the text needs it"),
@@ -29,13 +37,14 @@ export type JobForm = z.output<typeof JOB_FORM>;
 
 /** @throws {OptionError} for a language that does not exist */
 export function keptJobOptions(form: JobForm): JobOptions {
-  const { prompt, temperature, algorithm = "vad" } = form;
+  const { prompt, temperature, algorithm = "vad", task } = form;
+  const { word_timestamps: wordTimestamps = wantsWords(form.format, { algorithm, task }) } = form;
   return {
     algorithm,
-    task: form.task,
+    task,
     returnTimestamps: true,
     ...(form.language !== undefined && { language: languageCode(form.language) }),
-    ...(form.word_timestamps && { wordTimestamps: true }),
+    ...(wordTimestamps && { wordTimestamps }),
     ...(form.language_per_window && { languagePerWindow: true }),
     ...(prompt !== undefined && { initialPrompt: prompt }),
     ...(temperature !== undefined && temperature > 0 && { temperature }),

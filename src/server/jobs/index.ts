@@ -10,7 +10,6 @@ import { diskReason, OptionError } from "../../errors.ts";
 import {
   OUTPUT_FORMATS,
   segmentObject,
-  toJsonFull,
   transcriptObject,
   writeTranscript,
   type OutputFormat,
@@ -23,6 +22,7 @@ import { sendEvents } from "../event-stream.ts";
 import { readForm } from "../forms.ts";
 import { makeFolder } from "../../files/index.ts";
 import type { JobAudio, JobEvent, ServerContext } from "../service.ts";
+import { subtitleOptions } from "../subtitles.ts";
 import type { UploadedForm } from "../uploads.ts";
 import { JOB_FORM, keptJobOptions } from "./form.ts";
 import { FINAL_NUMBER, failureOf, KeptJobs, type JobView, type NumberedEvent, type WholeJobView } from "./kept-jobs.ts";
@@ -55,7 +55,7 @@ const LIST = z.object({
   limit: z.coerce.number().int().min(1).max(MAX_PAGE).default(PAGE).describe("jobs of a page"),
   after: z.string().regex(CURSOR, "expected the `next` of a page").optional().describe("`next` of the page before"),
 });
-const FORMAT = z.object({ format: z.enum(OUTPUT_FORMATS).default("json") });
+const FORMAT = z.object({ format: z.enum(OUTPUT_FORMATS).optional().describe("default: the job's") });
 
 /** Adds the routes, and goes on with the jobs that an earlier server has left. */
 export async function jobs(app: FastifyInstance, context: ServerContext): Promise<void> {
@@ -102,7 +102,8 @@ export async function jobs(app: FastifyInstance, context: ServerContext): Promis
           throw new OptionError("model", `Unknown model "${model.slice(0, 200)}", expected one of ${names}`);
         }
         const owner = ownerOf(request);
-        const record = await kept.add({ audio, options: keptJobOptions(fields), owner, client, model });
+        const { format } = fields;
+        const record = await kept.add({ audio, options: keptJobOptions(fields), format, owner, client, model });
         if (file !== undefined) form.take(file);
         const view = kept.view(owner, record.id);
         return await reply
@@ -174,11 +175,10 @@ export async function jobs(app: FastifyInstance, context: ServerContext): Promis
         throw new RequestError(422, record.failure.message, { code: record.failure.code ?? "failed" });
       }
       if (record.transcript === null) throw new RequestError(410, "The job was cancelled", { code: "cancelled" });
-      const { format } = request.query as z.output<typeof FORMAT>;
-      const text =
-        format === "json-full"
-          ? toJsonFull(record.transcript, { model: record.model, task: record.options.task ?? "transcribe" })
-          : writeTranscript(record.transcript, format);
+      const { format = record.format } = request.query as z.output<typeof FORMAT>;
+      const { task = "transcribe", algorithm = "vad" } = record.options;
+      const details = { model: record.model, task };
+      const text = writeTranscript(record.transcript, format, { ...subtitleOptions(algorithm), details });
       return reply.type(TYPES[format]).send(text);
     },
   );
@@ -270,6 +270,7 @@ function describe({ record, status, position, queueSize, processedSeconds, durat
     status,
     model: record.model,
     name: record.name,
+    format: record.format,
     created_at: time(record.createdAt),
     finished_at: time(record.finishedAt),
     position,

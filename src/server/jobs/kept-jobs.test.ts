@@ -58,7 +58,7 @@ async function add(kept: KeptJobs, owner = ""): Promise<string> {
   const path = join(folder, "upload.wav");
   writeFileSync(path, "");
   const audio = { kind: "file", path, name: "a.wav", temporary: true } as const;
-  const { id } = await kept.add({ audio, options: {}, owner, client: "1", model: "nano" });
+  const { id } = await kept.add({ audio, options: {}, format: "json", owner, client: "1", model: "nano" });
   return id;
 }
 

@@ -5,6 +5,7 @@
 import { randomUUID } from "node:crypto";
 import { copyFile, readdir, rename, rm } from "node:fs/promises";
 import { basename, extname, join } from "node:path";
+import type { OutputFormat } from "../../outputs/index.ts";
 import { errorAnswer } from "../errors.ts";
 import { makeFolder } from "../../files/index.ts";
 import type { Job, JobAudio, JobEvent, JobOptions, JobStatus, TranscriptionService } from "../service.ts";
@@ -145,6 +146,7 @@ export class KeptJobs {
   async add(request: {
     readonly audio: JobAudio;
     readonly options: JobOptions;
+    readonly format: OutputFormat;
     readonly owner: string;
     readonly client: string;
     readonly model: string;
@@ -161,6 +163,7 @@ export class KeptJobs {
       name: audio.kind === "file" ? audio.name : withoutPassword(audio.url),
       audio,
       options: request.options,
+      format: request.format,
       status: "queued",
       createdAt: this.#newTime(),
       finishedAt: null,

@@ -34,8 +34,31 @@ describe.skipIf(libsql === null)("openLibsqlStore() (skipped where libsql is not
     database.close();
     const store = await openLibsqlStore(folder);
     expect([store?.get("a")?.owner, store?.get("b")?.owner]).toEqual(["key 12ab", ""]);
+    expect(store?.get("a")?.format).toBe("json");
     store?.close();
     (await openLibsqlStore(folder))?.close();
+  });
+
+  it("takes over a store of version 2, whose results are JSON", async () => {
+    const database = new (libsql as NonNullable<typeof libsql>)(join(folder, "jobs.db"));
+    database.exec(`create table jobs (id text primary key, owner text not null, client text not null, model text not null,
+      name text not null, audio text not null, options text not null, status text not null, created_at integer not null,
+      finished_at integer, attempts integer not null, transcript text, failure text, seconds real);
+      insert into jobs values ('a', '', '', 'nano', 'a.wav', '{"kind":"url","url":"http://example.org/"}', '{}', 'queued',
+        1, null, 0, null, null, null);
+      pragma user_version = 2;`);
+    database.close();
+    const store = await openLibsqlStore(folder);
+    const old = store?.get("a");
+    expect(old?.format).toBe("json");
+    if (old !== undefined) store?.add({ ...old, id: "b", format: "srt" });
+    store?.close();
+    const again = await openLibsqlStore(folder);
+    expect(again?.list({ owner: "", limit: 9 }).map(({ id, format }) => [id, format])).toEqual([
+      ["b", "srt"],
+      ["a", "json"],
+    ]);
+    again?.close();
   });
 
   it("is its user's alone, in a folder that anybody may read, and where it was open before", async (context) => {

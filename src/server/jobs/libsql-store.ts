@@ -10,7 +10,7 @@ import { makeFolder } from "../../files/index.ts";
 import type { JobOutcome, JobPage, JobRecord, JobStore, JobSummary } from "./store.ts";
 
 /** Changes with the table. A store of a later version is refused, not guessed at. */
-const VERSION = 2;
+const VERSION = 3;
 
 const TABLE = `
   create table if not exists jobs (
@@ -21,6 +21,7 @@ const TABLE = `
     name text not null,
     audio text not null,
     options text not null,
+    format text not null,
     status text not null,
     created_at integer not null,
     finished_at integer,
@@ -38,8 +39,11 @@ const FROM_VERSION_1 = `
   alter table jobs add column owner text not null default '';
   update jobs set owner = client where client like 'key %';`;
 
+/** Results were JSON unless a request said otherwise. */
+const FROM_VERSION_2 = "alter table jobs add column format text not null default 'json';";
+
 /** All of a job but its text, of which there are only language and duration. */
-const SUMMARY = `id, owner, client, model, name, audio, options, status, created_at, finished_at, attempts, failure, seconds,
+const SUMMARY = `id, owner, client, model, name, audio, options, format, status, created_at, finished_at, attempts, failure, seconds,
   json_extract(transcript, '$.language') as language, json_extract(transcript, '$.duration') as duration`;
 
 interface SummaryRow {
@@ -50,6 +54,7 @@ interface SummaryRow {
   readonly name: string;
   readonly audio: string;
   readonly options: string;
+  readonly format: JobRecord["format"];
   readonly status: JobRecord["status"];
   readonly created_at: number;
   readonly finished_at: number | null;
@@ -101,6 +106,7 @@ export async function openLibsqlStore(folder: string): Promise<JobStore | null> 
     }
     database.exec("begin immediate");
     if (version === 1) database.exec(FROM_VERSION_1);
+    if (version === 1 || version === 2) database.exec(FROM_VERSION_2);
     database.exec(TABLE);
     database.exec(`pragma user_version = ${VERSION}`);
     database.exec("commit");
@@ -143,8 +149,8 @@ class LibsqlStore implements JobStore {
   add(record: JobRecord): void {
     this.#database
       .prepare(
-        `insert into jobs (id, owner, client, model, name, audio, options, status, created_at, finished_at, attempts, transcript,
-           failure, seconds) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+        `insert into jobs (id, owner, client, model, name, audio, options, format, status, created_at, finished_at, attempts,
+           transcript, failure, seconds) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
       )
       .run(
         record.id,
@@ -154,6 +160,7 @@ class LibsqlStore implements JobStore {
         record.name,
         JSON.stringify(record.audio),
         JSON.stringify(record.options),
+        record.format,
         record.status,
         record.createdAt,
         record.finishedAt,
@@ -245,13 +252,14 @@ function fromRow(row: Row): JobRecord {
 }
 
 function fromSummaryRow(row: SummaryRow): Omit<JobRecord, "transcript"> {
-  const { id, owner, client, model, name, status, attempts, seconds } = row;
+  const { id, owner, client, model, name, format, status, attempts, seconds } = row;
   return {
     id,
     owner,
     client,
     model,
     name,
+    format,
     status,
     attempts,
     seconds,

@@ -1,4 +1,5 @@
 /** Where the jobs API keeps its jobs: an embedded database that survives a kill, or memory where libsql is not installed. */
+import type { OutputFormat } from "../../outputs/index.ts";
 import type { Transcript } from "../../transcription/index.ts";
 import type { JobAudio, JobOptions, JobStatus } from "../service.ts";
 
@@ -19,6 +20,8 @@ export interface JobRecord {
   readonly name: string;
   readonly audio: JobAudio;
   readonly options: JobOptions;
+  /** Of its result, unless a request for that says otherwise. */
+  readonly format: OutputFormat;
   readonly status: JobStatus;
   /** Milliseconds since 1970. */
   readonly createdAt: number;

@@ -5,6 +5,7 @@ import { languageCode, type Task } from "../../tokenizer/index.ts";
 import { RequestError } from "../errors.ts";
 import { booleanField, fileField, formSchema, numberField, repeatable } from "../forms.ts";
 import type { JobOptions } from "../service.ts";
+import { wantsWords } from "../subtitles.ts";
 import { VAD_FIELDS, vadOptions } from "../vad-fields.ts";
 
 export const RESPONSE_FORMATS = ["json", "text", "srt", "verbose_json", "vtt"] as const;
@@ -65,14 +66,13 @@ export function jobOptions(form: AudioForm, task: Task): JobOptions {
   if (form.stream === true && form.response_format !== "json" && form.response_format !== "text") {
     throw unsupported("stream", `it gives text, not ${form.response_format}`);
   }
-  // Cues are divided between words, which must then have times.
-  const isSubtitle = task === "transcribe" && (form.response_format === "srt" || form.response_format === "vtt");
+  const { algorithm = "vad" } = form;
+  const needsWords = granularities?.includes("word") === true || wantsWords(form.response_format, { algorithm, task });
   const common = {
     task,
     ...(form.language !== undefined && { language: languageCode(form.language) }),
-    ...((granularities?.includes("word") === true || isSubtitle) && { wordTimestamps: true }),
+    ...(needsWords && { wordTimestamps: true }),
   };
-  const { algorithm = "vad" } = form;
   if (algorithm === "chunked") {
     if (prompt !== undefined) throw unsupported("prompt", "algorithm chunked takes none");
     if (temperature !== undefined)

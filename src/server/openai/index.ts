@@ -1,10 +1,8 @@
 /**
  * OpenAI's audio API (facts ecosystem 5.1): transcriptions, translations, models, in the shapes that the `openai` clients read.
  *
- * Recordings go through the chunked algorithm, whose windows share batches with those of other requests. A `prompt` or a
- * `temperature`, 0 among them, asks for openai/whisper's own, sequential, with its ladder of temperatures; sotto's own field
- * `algorithm` chooses as well. Fields that have no effect are named in the answer: `warnings` of the JSON formats and of the
- * stream's last event, the header `warning` of all formats.
+ * Recordings go through the vad algorithm, unless sotto's own field `algorithm` chooses another. Fields that have no effect are
+ * named in the answer: `warnings` of the JSON formats and of the stream's last event, the header `warning` of all formats.
  */
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import { z } from "zod";

@@ -3,6 +3,7 @@ import { coverageObject, toSrt, toVtt } from "../../outputs/index.ts";
 import { languageName, type Task } from "../../tokenizer/index.ts";
 import type { Transcript } from "../../transcription/index.ts";
 import type { ServedModel } from "../service.ts";
+import { subtitleOptions } from "../subtitles.ts";
 import type { AudioForm, ResponseFormat } from "./form.ts";
 
 /** What the body of a format is sent as. */
@@ -19,7 +20,7 @@ export function answerOf(
   transcript: Transcript,
   format: ResponseFormat,
   task: Task,
-  form: Pick<AudioForm, "timestamp_granularities">,
+  { algorithm = "vad", timestamp_granularities: granularities = ["segment"] }: AudioForm,
 ): object | string {
   switch (format) {
     case "json":
@@ -27,11 +28,11 @@ export function answerOf(
     case "text":
       return `${transcript.text.trim()}\n`;
     case "srt":
-      return toSrt(transcript);
+      return toSrt(transcript, subtitleOptions(algorithm));
     case "vtt":
-      return toVtt(transcript);
+      return toVtt(transcript, subtitleOptions(algorithm));
     case "verbose_json":
-      return verbose(transcript, task, form.timestamp_granularities ?? ["segment"]);
+      return verbose(transcript, task, granularities);
   }
 }
 

@@ -39,7 +39,9 @@ export const INFERENCE_FORM = formSchema(
     max_context: count(-1, 1e6).describe(
       "0: windows know nothing of the text before them; any other number: all that fits",
     ),
-    max_len: numberField({ min: 0, max: 10_000, whole: true }).default(0).describe("letters of a cue of srt and vtt"),
+    max_len: numberField({ min: 0, max: 10_000, whole: true })
+      .default(0)
+      .describe("characters of a cue of srt and vtt; 0: a cue is a segment"),
     best_of: rows().describe("samples at temperatures above 0"),
     beam_size: rows().describe("beams at temperature 0; -1, 0 or 1: greedy"),
     entropy_thold: threshold().describe(
@@ -156,7 +158,7 @@ function vadOptions(form: InferenceForm): VadTranscriptionOptions & { algorithm:
       vadMinSilenceDurationMs: form.vad_min_silence_duration_ms,
     }),
     ...(form.vad_speech_pad_ms !== undefined && { vadSpeechPadMs: form.vad_speech_pad_ms }),
-    ...((needsWords(form) || (isSubtitle(form) && !form.translate)) && { wordTimestamps: true }),
+    ...(needsWords(form) && { wordTimestamps: true }),
   };
 }
 

@@ -2,14 +2,15 @@
  * whisper.cpp's server (facts ecosystem 1.4): `POST /inference` with its fields, and `POST /load`. Errors have the bodies that its
  * code means to send. `GET /health` is the server's own, which answers alike.
  *
- * Fields that have no effect here are named in the answer: `warnings` of the JSON formats, the header `warning` of all.
+ * srt and vtt have a cue for each segment, which is what clients of whisper.cpp take a cue for, unless `max_len` says otherwise; `coverage`
+ * of verbose_json is sotto's own. Fields that have no effect here are named in the answer: `warnings` of the JSON formats, the header `warning` of all.
  *
  * Different on purpose: the language is detected unless it is given (whisper.cpp takes "en"), requests run side by side, and
  * text is sent as plain text, not as HTML.
  */
 import type { FastifyInstance } from "fastify";
 import { z } from "zod";
-import { toSrt, toVtt } from "../../outputs/index.ts";
+import { coverageObject, toSrt, toVtt } from "../../outputs/index.ts";
 import { languageName } from "../../tokenizer/index.ts";
 import type { Transcript } from "../../transcription/index.ts";
 import { clientOf, ownerOf } from "../auth.ts";
@@ -104,7 +105,7 @@ function inferenceAnswer(
   warnings: readonly string[],
 ): { type: string; body: string | object } {
   const warned = warnings.length > 0 && { warnings };
-  const cues = form.max_len > 0 ? { maxLineWidth: form.max_len, maxLineCount: 1 } : {};
+  const cues = form.max_len > 0 ? { maxLineWidth: form.max_len, maxLineCount: 1 } : { readable: false };
   switch (form.response_format) {
     case "json":
       return { type: "application/json; charset=utf-8", body: { text: lines(transcript), ...warned } };
@@ -146,5 +147,6 @@ function verbose(transcript: Transcript, form: InferenceForm): object {
       avg_logprob: segment.avgLogprob,
       no_speech_prob: segment.noSpeechProb,
     })),
+    ...(transcript.coverage !== undefined && { coverage: coverageObject(transcript.coverage) }),
   };
 }

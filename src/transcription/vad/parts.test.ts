@@ -254,4 +254,28 @@ describe("attempts", () => {
     const good = await run([...attempts, result({ temperature: 0.6 }), result({ temperature: 0.8 })]);
     expect([good.result.temperature, good.failed.length]).toEqual([0.6, 3]);
   });
+
+  it.each([
+    ["entropyThreshold 3.5", { entropy: 3.5 }, { entropy: 3.1 }],
+    ["compressionRatioThreshold 1.2", { compressionRatio: 1.2 }, { compressionRatio: 1.6 }],
+  ])("retry() keeps the likeliest text where %s lets none pass but one that is no text", async (_, strict, scores) => {
+    const attempts = [
+      result({ ...scores, avgLogprob: -0.25 }),
+      result({ ...scores, avgLogprob: -0.4, temperature: 0.2 }),
+      result({ avgLogprob: -2.4, temperature: 0.4 }),
+    ];
+    const limits = { ...thresholds, ...strict };
+    const found = await retry(
+      attempts.length,
+      (one) => faultsOf(one, limits, 10),
+      (i) => Promise.resolve(attempts[i]),
+    );
+    expect(found.failed.map(({ reasons }) => reasons)).toEqual([
+      [Object.keys(scores)[0]],
+      [Object.keys(scores)[0]],
+      ["avgLogprob"],
+    ]);
+    expect(found.result.temperature).toBe(0);
+    expect(isNoSpeech(found.result, limits)).toBe(false);
+  });
 });

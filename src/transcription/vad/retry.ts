@@ -1,6 +1,12 @@
 /** Decodes a window again, at higher and higher temperatures, until nothing is wrong with its text; else takes the best that was found. */
 import type { DecodingResult } from "../../decoding/index.ts";
-import { fallbackReasons, isSilent, type Thresholds } from "../fallback.ts";
+import {
+  fallbackReasons,
+  isSilent,
+  REPETITIVE_COMPRESSION_RATIO,
+  REPETITIVE_ENTROPY,
+  type Thresholds,
+} from "../fallback.ts";
 import type { FailedAttempt, FallbackReason } from "../transcript.ts";
 
 /** Nobody says so many words a second; a letter of a script without spaces counts as half a word. */
@@ -41,7 +47,7 @@ function wordsOf(text: string): number {
  * @param attempts how often the window can be tried, 1 or more
  * @param faultsOf what is wrong with a result
  * @param decode makes attempt 0, 1, 2 ...
- * @returns the first attempt without a fault, else the likeliest of those with the fewest grave ones; and all that had some
+ * @returns the first attempt without a fault, else the likeliest, rather of those whose text may have been said; and all that had a fault
  */
 export async function retry(
   attempts: number,
@@ -57,8 +63,18 @@ export async function retry(
     tried.push({ result, reasons });
     failed.push({ temperature: result.temperature, reasons });
   }
-  const isLikely = ({ reasons }: (typeof tried)[0]): boolean => reasons.every((reason) => reason === "avgLogprob");
-  const candidates = tried.some(isLikely) ? tried.filter(isLikely) : tried;
+  const plausible = tried.filter(({ result, reasons }) => !isImplausible(result, reasons));
+  const candidates = plausible.length > 0 ? plausible : tried;
   const [best] = [...candidates].sort((a, b) => b.result.avgLogprob - a.result.avgLogprob);
   return { result: best.result, failed };
+}
+
+/**
+ * Whether a text cannot have been said: it repeats itself, or is too long. A threshold that is stricter than usual asks for another attempt, and
+ * says nothing of the kind: else what fails it at low temperatures, the text itself, would give way to whatever else a high one makes.
+ */
+function isImplausible({ compressionRatio, entropy }: DecodingResult, reasons: readonly FallbackReason[]): boolean {
+  if (reasons.includes("compressionRatio") && compressionRatio > REPETITIVE_COMPRESSION_RATIO) return true;
+  if (reasons.includes("entropy") && entropy !== null && entropy < REPETITIVE_ENTROPY) return true;
+  return reasons.includes("speechRate");
 }
