@@ -62,7 +62,7 @@ describe("transcribe() by default", () => {
       ["white", -20],
     ] as const) {
       const { text, coverage } = await transcribe(context, joined(makeSound(kind, 40, decibels, 3), speech));
-      const [words, expected] = [text, alone.text].map((one) => one.toLowerCase().match(/[a-z]+/g) ?? []);
+      const [words, expected] = [text, alone.text].map((one): string[] => one.toLowerCase().match(/[a-z]+/g) ?? []);
       expect(expected.length).toBeGreaterThan(50);
       const missing = expected.filter((word) => !words.includes(word));
       expect(missing.length, `after ${kind}: ${text}`).toBeLessThanOrEqual(3);
